@@ -1,0 +1,2 @@
+//! Starts the sandbox gateway.
+fn main() {}

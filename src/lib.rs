@@ -1,0 +1,1 @@
+//! WeChat Pay and Alipay for cash registers.
