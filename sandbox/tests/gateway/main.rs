@@ -1,0 +1,14 @@
+//! The gateway over real HTTPS, by requests that are made and signed here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod desk;
+
+mod envelope;
+mod orders;
+mod payments;
+mod refunds;
