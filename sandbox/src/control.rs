@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::{App, lock};
 use crate::cloudpay;
+use crate::console;
 use crate::faults::Faults;
 use crate::ledger::{Ledger, Record};
 use crate::net::ListenerIndex;
@@ -38,7 +39,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/sandbox/warnings", get(warnings).delete(clear_warnings))
         .route("/sandbox/uploads", get(uploads))
         .route("/sandbox/callbacks", get(callbacks))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(console::routes(app))
 }
 
 /// What a gateway's listener serves.

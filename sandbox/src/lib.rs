@@ -15,6 +15,7 @@ mod app;
 mod callback;
 mod clock;
 mod cloudpay;
+mod console;
 mod control;
 mod error;
 mod faults;

@@ -27,6 +27,7 @@ pub struct Sandbox {
     urls: Vec<String>,
     control_url: String,
     ca_file: PathBuf,
+    conf_file: PathBuf,
     data_dir: PathBuf,
     /// The data directory is ours to remove.
     temporary: bool,
@@ -69,6 +70,7 @@ impl Sandbox {
             urls: Vec::new(),
             control_url: String::new(),
             ca_file: PathBuf::new(),
+            conf_file: data_dir.join("cloudpay.json"),
             data_dir,
             temporary,
             stop: Some(stop),
@@ -83,8 +85,8 @@ impl Sandbox {
     }
 
     /// The base URL of the first listener: `https://127.0.0.1:PORT`.
-    pub fn url(&self) -> &str {
-        self.urls.first().map(String::as_str).unwrap_or_default()
+    pub fn url(&self) -> String {
+        self.urls.first().cloned().unwrap_or_default()
     }
 
     /// The base URLs of all listeners of this gateway.
@@ -93,8 +95,8 @@ impl Sandbox {
     }
 
     /// The base URL of the control listener (plain HTTP on loopback), which stays up when the others are down.
-    pub fn control_url(&self) -> &str {
-        &self.control_url
+    pub fn control_url(&self) -> String {
+        self.control_url.clone()
     }
 
     /// The PEM file with the root that a register has to trust.
@@ -103,8 +105,8 @@ impl Sandbox {
     }
 
     /// A CloudPayConf JSON file, ready for `cloud_pay_init`.
-    pub fn conf_file(&self) -> PathBuf {
-        self.data_dir.join("cloudpay.json")
+    pub fn conf_file(&self) -> &Path {
+        &self.conf_file
     }
 
     /// Where this sandbox keeps its files.
@@ -144,8 +146,8 @@ impl Sandbox {
         });
         let text =
             serde_json::to_string_pretty(&conf).map_err(|e| Error::new("the configuration", e))?;
-        let file = self.conf_file();
-        fs::write(&file, text).map_err(|e| Error::new(file.display(), e))
+        let file = &self.conf_file;
+        fs::write(file, text).map_err(|e| Error::new(file.display(), e))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) enum Got {
     /// Another HTTP status, or no JSON.
     Odd(u16, String),
     /// No answer, or half of one.
-    Broken(String),
+    Broken(#[expect(dead_code, reason = "read in the messages of failed tests")] String),
 }
 
 /// An answer.
@@ -170,6 +170,27 @@ impl Desk {
             response.status().as_u16(),
             serde_json::from_str(&text).unwrap(),
         )
+    }
+
+    /// A page for a person.
+    pub(crate) fn page(&self, url: &str) -> String {
+        let mut response = self.agent.get(url).call().unwrap();
+        response.body_mut().read_to_string().unwrap()
+    }
+
+    /// Presses a button of a page.
+    pub(crate) fn press(&self, url: &str) {
+        let pressed = self.agent.post(url).send_empty().unwrap();
+        assert_eq!(pressed.status().as_u16(), 200);
+    }
+
+    /// The control interface: clears something.
+    pub(crate) fn delete(&self, path: &str) {
+        let url = format!("{}{path}", self.sandbox.control_url());
+        assert_eq!(
+            self.agent.delete(url).call().unwrap().status().as_u16(),
+            200
+        );
     }
 
     /// A number's page in the ledger.

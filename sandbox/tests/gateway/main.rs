@@ -8,7 +8,11 @@
 
 mod desk;
 
+mod callbacks;
+mod control;
 mod envelope;
 mod orders;
 mod payments;
 mod refunds;
+mod reports;
+mod scans;
