@@ -7,6 +7,7 @@ use crate::callback::Callbacks;
 use crate::clock::now_ms;
 use crate::cloudpay::pss::PublicKey;
 use crate::faults::{Chaos, Delays, Hit};
+use crate::fields::Oddities;
 use crate::ledger::{Event, Ledger};
 use crate::merchant::Merchant;
 use crate::net::Listeners;
@@ -82,6 +83,22 @@ impl App {
     /// What hits this request.
     pub(crate) fn draw(&self, pays: bool) -> Hit {
         self.chaos().draw(pays)
+    }
+
+    /// Keeps what a protocol doesn't define but was let through.
+    pub(crate) fn warn(&self, path: &str, odd: Oddities) {
+        if odd.is_empty() {
+            return;
+        }
+        let mut warnings = lock(&self.warnings);
+        for (key, what) in odd {
+            warnings.push(Warning {
+                at_ms: now_ms(),
+                path: path.to_owned(),
+                key,
+                what,
+            });
+        }
     }
 
     fn follow(self: &Arc<Self>, event: Event) {

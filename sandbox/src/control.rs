@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::app::{App, lock};
 use crate::cloudpay;
 use crate::console;
+use crate::epay123;
 use crate::faults::Faults;
 use crate::ledger::{Ledger, Record};
 use crate::net::ListenerIndex;
@@ -48,6 +49,7 @@ pub(crate) fn gateway(app: Arc<App>) -> Router {
     Router::new()
         .route("/cpay/ping", get(ping))
         .route("/cpay/{interface}", post(cpay))
+        .route("/api/{group}/{interface}", post(epay))
         .layer(DefaultBodyLimit::max(4 << 20))
         .with_state(app.clone())
         .merge(routes(app))
@@ -68,6 +70,17 @@ async fn cpay(
     body: Bytes,
 ) -> Reply {
     cloudpay::serve(app, listener, interface, headers, body).await
+}
+
+async fn epay(
+    State(app): Shared,
+    Extension(ListenerIndex(listener)): Extension<ListenerIndex>,
+    Path((group, interface)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Reply {
+    let path = format!("/api/{group}/{interface}");
+    epay123::serve(app, listener, path, headers, body).await
 }
 
 /// An answer of the control interface.

@@ -50,7 +50,8 @@ pub(crate) struct Ledger {
     refunds: HashMap<Box<str>, Box<str>>,
     /// Which order a payment code paid, while `strict_codes` is on.
     codes: HashMap<Box<str>, Box<str>>,
-    refund_seq: u64,
+    /// Refund numbers as they were accepted; the position is the refund's `seq`.
+    refunds_made: Vec<Box<str>>,
     outbox: Vec<Event>,
 }
 
@@ -128,8 +129,8 @@ impl Ledger {
         self.made.iter().rev()
     }
 
-    /// Makes an order. The number must be free.
-    pub(crate) fn place(&mut self, new: NewOrder<'_>, late_fail_ms: u64) {
+    /// Makes an order, and shows it as it is at this moment. The number must be free.
+    pub(crate) fn place(&mut self, new: NewOrder<'_>, late_fail_ms: u64) -> &Order {
         let now = now_ms();
         let seq = self.made.len() as u64;
         let mut order = Order {
@@ -164,7 +165,8 @@ impl Ledger {
             _ => {}
         }
         self.made.push(new.no.into());
-        self.records.entry(new.no.into()).or_default().order = Some(Box::new(order));
+        let record = self.records.entry(new.no.into()).or_default();
+        record.order.insert(Box::new(order))
     }
 
     /// A query of this order: what waits may move on by it.
@@ -303,10 +305,9 @@ impl Ledger {
             return Refunded::TooMuch(left);
         }
         let now = now_ms();
-        self.refund_seq += 1;
         order.refunds.push(Refund {
             no: refund_no.into(),
-            seq: self.refund_seq,
+            seq: self.refunds_made.len() as u64,
             fee,
             origin: origin.into(),
             created_ms: now,
@@ -315,6 +316,7 @@ impl Ledger {
             queries: 0,
         });
         order.updated_ms = now;
+        self.refunds_made.push(refund_no.into());
         self.refunds.insert(refund_no.into(), no.into());
         self.outbox.push(Event::Wake(no.into(), now + wait_ms));
         Refunded::Accepted
@@ -342,6 +344,12 @@ impl Ledger {
     /// Which order a refund number belongs to.
     pub(crate) fn order_of_refund(&self, refund_no: &str) -> Option<String> {
         self.refunds.get(refund_no).map(|no| String::from(&**no))
+    }
+
+    /// The number of the refund with this sequence number.
+    pub(crate) fn refund_by_seq(&self, seq: u64) -> Option<String> {
+        let no = self.refunds_made.get(usize::try_from(seq).ok()?)?;
+        Some(no.to_string())
     }
 
     /// Which other order this payment code has paid; remembers it for this one when there is none.

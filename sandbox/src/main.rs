@@ -49,6 +49,7 @@ fn greet(sandbox: &Sandbox) {
     println!("console          {}/", sandbox.control_url());
     println!("CA file          {}", sandbox.ca_file().display());
     println!("configuration    {}", sandbox.conf_file().display());
+    println!("epay123          {}", sandbox.epay123_conf_file().display());
     println!("out_mch_id       {}", m.out_mch_id);
     println!("out_sub_mch_id   {}", m.out_sub_mch_id);
     println!("out_shop_id      {}", m.out_shop_id);

@@ -21,6 +21,12 @@ pub struct Merchant {
     pub order_prefix: &'static str,
     /// The HMAC-SHA256 key of requests and responses.
     pub authen_key: &'static str,
+    /// The merchant's number at the epay123 gateway.
+    pub mch_no: &'static str,
+    /// Its application there.
+    pub app_id: &'static str,
+    /// What that application signs with.
+    pub app_secret: &'static str,
 }
 
 impl Merchant {
@@ -32,6 +38,9 @@ impl Merchant {
         other_shop_id: "sz01SANDBOXshp000002",
         order_prefix: "sz0100",
         authen_key: "sandbox0only0worthless0test0key0",
+        mch_no: "M0000000001",
+        app_id: "5a9d0b0f5a9d0b0f00000001",
+        app_secret: "sandbox0only0worthless0test0app0secret0",
     };
 
     /// Whether this is one of the merchant's shops.

@@ -7,6 +7,8 @@ use serde::Serialize;
 pub(crate) enum Protocol {
     /// The cloud-pay protocol.
     CloudPay,
+    /// The epay123 protocol.
+    Epay123,
 }
 
 /// How the customer pays.
@@ -196,11 +198,11 @@ impl Order {
         self.refunds.iter().map(|r| r.fee).sum()
     }
 
-    /// Whether a query calls this order refunded: WeChat from the first refund on, Alipay when nothing is left.
+    /// Whether a query calls this order refunded: WeChat from the first refund on, all others when nothing is left.
     pub(crate) fn is_refunded(&self) -> bool {
-        match self.platform {
-            Platform::Wxpay => !self.refunds.is_empty(),
-            Platform::Alipay => self.sum(What::Refund) >= self.total_fee,
+        match (self.protocol, self.platform) {
+            (Protocol::CloudPay, Platform::Wxpay) => !self.refunds.is_empty(),
+            _ => self.sum(What::Refund) >= self.total_fee,
         }
     }
 

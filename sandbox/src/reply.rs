@@ -22,6 +22,8 @@ pub(crate) enum Reply {
     BadGateway,
     /// HTTP 200 that calls itself JSON and isn't.
     Garbage,
+    /// HTTP 200 without a body.
+    Empty,
     /// No answer: the connection ends.
     Cut,
     /// Some other HTTP status with a line of text.
@@ -61,6 +63,7 @@ impl IntoResponse for Reply {
             Self::Garbage => {
                 json_response(Body::from("{\"response_content\": \u{0}\u{0} not JSON"))
             }
+            Self::Empty => json_response(Body::empty()),
             Self::Cut => {
                 let mut response = Response::new(Body::empty());
                 response.extensions_mut().insert(CutMark);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +28,7 @@ pub struct Sandbox {
     control_url: String,
     ca_file: PathBuf,
     conf_file: PathBuf,
+    epay123_conf_file: PathBuf,
     data_dir: PathBuf,
     /// The data directory is ours to remove.
     temporary: bool,
@@ -71,6 +72,7 @@ impl Sandbox {
             control_url: String::new(),
             ca_file: PathBuf::new(),
             conf_file: data_dir.join("cloudpay.json"),
+            epay123_conf_file: data_dir.join("epay123.json"),
             data_dir,
             temporary,
             stop: Some(stop),
@@ -119,35 +121,50 @@ impl Sandbox {
         Merchant::TEST
     }
 
+    /// The same for the epay123 gateway, which is served by the same listeners.
+    pub fn epay123_conf_file(&self) -> &Path {
+        &self.epay123_conf_file
+    }
+
     fn write_conf(&self) -> Result<(), Error> {
-        let private_key =
-            fs::read_to_string(self.data_dir.join("merchant-private.pem")).unwrap_or_default();
+        let file = self.data_dir.join("merchant-private.pem");
+        let private_key = fs::read_to_string(&file).map_err(|e| Error::new(file.display(), e))?;
         let m = Merchant::TEST;
+        let cloudpay = json!({
+            "out_mch_id": m.out_mch_id,
+            "out_sub_mch_id": m.out_sub_mch_id,
+            "out_shop_id": m.out_shop_id,
+            "order_prefix": m.order_prefix,
+            "device_id": "12345",
+            "staff_id": "1003",
+            "authen_type": 1,
+            "authen_key": m.authen_key,
+            "sign_type": 1,
+            "private_key": private_key,
+        });
+        let epay123 = json!({
+            "mch_no": m.mch_no,
+            "app_id": m.app_id,
+            "app_secret": m.app_secret,
+            "device_id": "12345",
+            "staff_id": "1003",
+        });
+        self.write_one(&self.conf_file, "cloudpay", &cloudpay)?;
+        self.write_one(&self.epay123_conf_file, "epay123", &epay123)
+    }
+
+    fn write_one(&self, file: &Path, gateway: &str, trade_conf: &Value) -> Result<(), Error> {
         let conf = json!({
             "common_conf": {
-                "gateway": "cloudpay",
+                "gateway": gateway,
                 "domains": self.urls,
                 "ca_file": self.ca_file,
-                "journal_path": self.data_dir.join("cloudpay.journal"),
-                "log_path": self.data_dir.join("cloudpay-log"),
+                "journal_path": self.data_dir.join(format!("{gateway}.journal")),
+                "log_path": self.data_dir.join(format!("{gateway}-log")),
             },
-            "trade_conf": {
-                "out_mch_id": m.out_mch_id,
-                "out_sub_mch_id": m.out_sub_mch_id,
-                "out_shop_id": m.out_shop_id,
-                "order_prefix": m.order_prefix,
-                "device_id": "12345",
-                "staff_id": "1003",
-                "authen_type": 1,
-                "authen_key": m.authen_key,
-                "sign_type": 1,
-                "private_key": private_key,
-            },
+            "trade_conf": trade_conf,
         });
-        let text =
-            serde_json::to_string_pretty(&conf).map_err(|e| Error::new("the configuration", e))?;
-        let file = &self.conf_file;
-        fs::write(file, text).map_err(|e| Error::new(file.display(), e))
+        fs::write(file, format!("{conf:#}\n")).map_err(|e| Error::new(file.display(), e))
     }
 }
 

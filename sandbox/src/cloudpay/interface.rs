@@ -1,8 +1,8 @@
 //! The interfaces: their paths, their keys, and which of them needs what.
 
 use super::envelope::Accepts;
-use super::fields::Kind::{Flag, Free, Line, List, Number, Object, Text};
-use super::fields::{Field, may, need};
+use crate::fields::Kind::{Flag, Free, Line, List, Number, Object, Text};
+use crate::fields::{Field, may, need};
 
 /// A text whose length the manuals don't limit.
 const LONG: usize = 1_000_000;

@@ -1,7 +1,6 @@
 //! The cloud-pay protocol.
 
 mod envelope;
-mod fields;
 mod interface;
 mod orders;
 mod pay;
@@ -23,8 +22,9 @@ use serde_json::Value;
 use crate::app::{App, lock};
 use crate::clock::now_ms;
 use crate::faults::Hit;
+use crate::fields;
 use crate::order::{Kind, Order};
-use crate::records::{Request, Warning};
+use crate::records::Request;
 use crate::reply::Reply;
 use crate::scenario::{Instead, Spoil};
 use envelope::{Answer, Call};
@@ -236,7 +236,7 @@ fn check(app: &App, interface: Interface, path: &str, call: &Call) -> Result<(),
             "missing, WeChat wants it for scan_code_pay",
         ));
     }
-    warn(app, path, odd);
+    app.warn(&format!("/cpay/{path}"), odd);
     checked?;
 
     for at in ["/pay_mch_key/out_shop_id", "/out_shop_id"] {
@@ -308,22 +308,6 @@ fn needs_product_id(content: &Value) -> bool {
 
 fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
-}
-
-/// Keeps what the protocol doesn't define but was let through.
-fn warn(app: &App, path: &str, odd: fields::Oddities) {
-    if odd.is_empty() {
-        return;
-    }
-    let mut warnings = lock(&app.warnings);
-    for (key, what) in odd {
-        warnings.push(Warning {
-            at_ms: now_ms(),
-            path: format!("/cpay/{path}"),
-            key,
-            what,
-        });
-    }
 }
 
 /// The signed notification that an order is paid.

@@ -9,7 +9,7 @@ use super::{pay, render};
 use crate::app::App;
 use crate::clock::nonce;
 use crate::ledger::{Ledger, Undone};
-use crate::order::{Kind, Order, State};
+use crate::order::{Kind, Order, Protocol, State};
 
 /// The words by which a register knows that an order was never made.
 const NO_ORDER: &str = "订单不存在 (no such order)";
@@ -94,6 +94,9 @@ fn undone(result: Undone) -> Answer {
 /// What a request says about an order, against what is known of it.
 fn mismatch(ledger: &mut Ledger, no: &str, call: &Call) -> Option<Answer> {
     let order = ledger.order(no)?;
+    if order.protocol != Protocol::CloudPay {
+        return Some(Answer::refused(104, NO_ORDER));
+    }
     let platform = call
         .content
         .pointer("/pay_mch_key/pay_platform")

@@ -91,11 +91,7 @@ fn process(
         origin: &call.text,
         expires_ms: request.expires_ms,
     };
-    ledger.place(new, late_fail_ms);
-    let answer = match ledger.order(request.no) {
-        Some(order) => show(order, base),
-        None => Answer::busy(),
-    };
+    let answer = show(ledger.place(new, late_fail_ms), base);
     // The scenario's own fault comes before a random one: a test that asks for it must get it.
     let spoil = if request.plan.spoil == Spoil::None {
         spoil

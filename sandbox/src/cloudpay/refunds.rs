@@ -10,7 +10,7 @@ use super::{Outcome, render};
 use crate::app::App;
 use crate::clock::nonce;
 use crate::ledger::Refunded;
-use crate::order::Order;
+use crate::order::{Order, Protocol};
 use crate::scenario::{Scenario, Spoil};
 
 /// The words by which a register knows that a refund was never made.
@@ -44,6 +44,12 @@ pub(crate) fn refund(app: &Arc<App>, call: &Call) -> Outcome {
                 104,
                 "pay_mch_key.pay_platform: 与订单不符 (not the order's)",
             ));
+        }
+        if ledger
+            .order(no)
+            .is_some_and(|o| o.protocol != Protocol::CloudPay)
+        {
+            return Outcome::of(Answer::refused(104, refusal(&Refunded::Unknown)));
         }
         let is_new = ledger.order_of_refund(refund_no).is_none();
         let result = ledger.refund(
@@ -117,6 +123,12 @@ pub(crate) fn query(app: &Arc<App>, call: &Call) -> Answer {
             (Some(asked), None) if refund_no.is_none() => asked.to_owned(),
             _ => return Answer::refused(104, NO_REFUND),
         };
+        if ledger
+            .order(&no)
+            .is_some_and(|o| o.protocol != Protocol::CloudPay)
+        {
+            return Answer::refused(104, NO_REFUND);
+        }
         let Some(order) = ledger.poll_refunds(&no, refund_no) else {
             return Answer::refused(104, NO_REFUND);
         };

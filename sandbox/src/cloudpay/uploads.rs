@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::envelope::{Answer, Call, unpack};
 use super::interface::{INT_RESULT, MONITOR_CONTENT};
-use super::{fields, warn};
 use crate::app::{App, lock};
 use crate::clock::{nonce, now_ms};
+use crate::fields;
 use crate::records::Upload;
 
 /// Interface results, plain or compressed.
@@ -22,7 +22,7 @@ pub(crate) fn monitor(app: &App, call: &Call, path: &str) -> Answer {
     };
     let mut odd = Vec::new();
     let checked = check(&info, &mut odd);
-    warn(app, path, odd);
+    app.warn(&format!("/cpay/{path}"), odd);
     if let Err(why) = checked {
         return Answer::refused(104, why);
     }

@@ -272,6 +272,11 @@ fn the_configuration_file_names_everything_and_goes_with_the_sandbox() {
             .unwrap()
             .starts_with("-----BEGIN PRIVATE KEY-----\n")
     );
+    let conf: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.epay123_conf_file()).unwrap())
+            .unwrap();
+    assert_eq!(conf["common_conf"]["gateway"], "epay123");
+    assert_eq!(conf["trade_conf"]["mch_no"], sandbox.merchant().mch_no);
     let (dir, address) = (
         sandbox.data_dir().to_owned(),
         sandbox.url().strip_prefix("https://").unwrap().to_owned(),

@@ -11,6 +11,7 @@ mod desk;
 mod callbacks;
 mod control;
 mod envelope;
+mod epay123;
 mod orders;
 mod payments;
 mod refunds;
