@@ -441,3 +441,48 @@ fn finish_refund(order: &mut Order, at: usize, at_ms: u64, outbox: &mut Vec<Even
     order.updated_ms = at_ms;
     outbox.push(Event::Refunded(order.no.to_string(), no));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{Kind, Platform, Protocol};
+
+    fn place(ledger: &mut Ledger, no: &str, course: Course, expires_ms: Option<u64>) {
+        let new = NewOrder {
+            no,
+            protocol: Protocol::CloudPay,
+            kind: Kind::ScanCodePay,
+            platform: Platform::Wxpay,
+            total_fee: 100,
+            course,
+            content: [0; 32],
+            device: "1",
+            origin: "",
+            expires_ms,
+        };
+        ledger.place(new, 0);
+    }
+
+    #[test]
+    fn an_order_that_nobody_paid_in_time_is_closed_and_can_not_be_paid() {
+        let mut ledger = Ledger::default();
+        place(&mut ledger, "a", Course::PaidAt(1), Some(now_ms()));
+        place(&mut ledger, "b", Course::PaidAt(1), None);
+        assert_eq!(ledger.poll("a").unwrap().state, State::Closed);
+        assert!(!ledger.pay("a"));
+        assert_eq!(ledger.order("a").unwrap().net(), 0);
+        assert_eq!(ledger.poll("b").unwrap().state, State::Paid);
+    }
+
+    #[test]
+    fn nothing_is_charged_twice() {
+        let mut ledger = Ledger::default();
+        place(&mut ledger, "a", Course::PaidAt(1), None);
+        for _ in 0..3 {
+            ledger.poll("a");
+            ledger.pay("a");
+        }
+        assert_eq!(ledger.order("a").unwrap().entries.len(), 1);
+        assert_eq!(ledger.take_outbox().len(), 1);
+    }
+}

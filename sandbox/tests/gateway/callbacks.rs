@@ -139,3 +139,37 @@ fn a_late_charge_is_notified_without_anyone_asking() {
         "sz0100a"
     );
 }
+
+#[test]
+fn an_https_address_must_have_a_certificate_that_is_trusted() {
+    let dir =
+        std::env::temp_dir().join(format!("cloudpay-sandbox-callback-{}", std::process::id()));
+    let shared = || Options {
+        ca_dir: Some(dir.clone()),
+        ..quick()
+    };
+    let target = Desk::with(shared());
+    let last = |options: Options| {
+        let url = format!("{}/nothing", target.sandbox.url());
+        let desk = Desk::with(Options {
+            callback_url: Some(url),
+            ..options
+        });
+        desk.call("micro_pay", &micro("sz0100a", "000")).authentic();
+        let tried = std::iter::repeat_with(|| desk.get("/sandbox/callbacks")[0].clone());
+        let delivery = tried
+            .into_iter()
+            .find(|d| d["tries"].as_u64() > Some(0))
+            .unwrap();
+        delivery["last"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(last(shared()), "HTTP 404 Not Found");
+    let refused = last(quick());
+    assert!(refused.contains("certificate"), "{refused}");
+    let told = Options {
+        callback_ca: Some(dir.join("ca.pem")),
+        ..quick()
+    };
+    assert_eq!(last(told), "HTTP 404 Not Found");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
