@@ -1,1 +1,38 @@
-//! WeChat Pay and Alipay for cash registers.
+//! WeChat Pay and Alipay for cash registers: the library behind the C ABI of `cloudpay.h`.
+//!
+//! A payment is accepted into a journal on disk before anything is sent, sent by a pool of
+//! workers, polled until its result is proven, and recovered after a crash. [`Sdk`] is the whole
+//! of it for Rust; registers use the C functions.
+
+#![deny(unsafe_code)]
+
+mod charset;
+mod clock;
+pub mod config;
+mod engine;
+pub mod ffi;
+mod fields;
+mod gateway;
+mod http;
+mod journal;
+pub mod model;
+mod render;
+mod request;
+mod sdk;
+mod telemetry;
+mod text;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use charset::Charset;
+pub use config::Config;
+pub use engine::Callback;
+pub use gateway::cloudpay::SigningKey;
+pub use sdk::{Code, Error, Reply, Sdk};
+pub use text::{Language, Text};
+
+/// Locks a mutex. A panic elsewhere must not take the register down with it: every value behind
+/// our locks is left consistent before anything that could panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,323 @@
+/* cloudpay: WeChat Pay and Alipay for cash registers. MIT OR Apache-2.0.
+ *
+ * Generated from src/ffi by `cargo xtask header`: change it there.
+ *
+ * CONVENTIONS
+ *
+ * Text      NUL-terminated; UTF-8, or GBK after `common_conf.charset = "gbk"`. Requests are JSON
+ *           objects; whole numbers may come as numbers or as strings. Amounts are in fen. Unknown
+ *           keys are accepted and logged once. Text that the character set can't be is -3, with
+ *           the byte offset (-1 from cloud_pay_init).
+ * Ownership What you pass in stays yours: it is copied before the call returns. Buffers for output
+ *           are yours. `const char *` results belong to the library: don't free them.
+ * Buffers   `length` counts bytes, NUL included. A buffer that is NULL or too small gets nothing
+ *           but a NUL, the call returns -8, and the message names the size. Payments check their
+ *           buffer before they act.
+ * Errors    A call returns 0 or one of the codes below; cloud_pay_get_errmsg() tells why, for the
+ *           last call of the same thread.
+ * Threads   Any thread may call anything at any time, cloud_pay_init() and cloud_pay_fini()
+ *           included. Each function's text says how long it may block. Callbacks come on a thread
+ *           of the library.
+ * Money     0 from a query means proven: an authenticated answer about this order and this amount.
+ *           -1 means proven not charged. Everything else is -2: query again, and don't give the
+ *           goods away or take the money twice. After 0 from cloud_pay_micro_pay() the order is
+ *           on disk: kill the process, pull the plug, and the next cloud_pay_init() finds it.
+ * Shutdown  cloud_pay_fini() when the register closes; not from a callback, not from DllMain. Exit
+ *           without it loses nothing. After fork(), the child has no library: exec first.
+ *
+ *   0  paid, accepted, done               -5  QR code ready (query, wait)
+ *  -1  failed, refused, not accepted      -6  re-entry: the number is another payment's,
+ *  -2  not known: query again                 never cancel it
+ *  -3  an error; says nothing about       -7  no such order (query, wait)
+ *      any payment                        -8  buffer missing or too small
+ *  -4  refunded, reversed or closed
+ */
+
+
+#ifndef CLOUDPAY_H
+#define CLOUDPAY_H
+
+#include <stddef.h>
+
+// Called with news about an order: it became final, its QR code is ready, or a late payment
+// came in.
+//
+// @param out_trade_no The order number. @param code What cloud_pay_query_order() would return.
+// @param order The whole order JSON. @param user What was given to cloud_pay_set_callback().
+//
+// Runs on a thread of the library. The texts belong to the library and end with the call. It may
+// call any function but cloud_pay_init() and cloud_pay_fini(), and must not throw or longjmp.
+typedef void (*cloud_pay_callback)(const char *out_trade_no, int code, const char *order, void *user);
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Starts the library. 初始化。
+//
+// @param conf CloudPayConf, a JSON text (see README, "Configuration"). UTF-8; GBK text is
+//   accepted when `common_conf.charset` is `"gbk"`.
+// @return 0 running; -1 configuration refused (the message names the key); -3 internal error.
+//
+// Opens and locks the journal, starts the worker threads, and takes up what an earlier process
+// left unfinished: see cloud_pay_pending_orders(). Does no network on this thread.
+// Called again with the same configuration while running: 0, nothing changes. With another one:
+// -1, call cloud_pay_fini() first.
+//
+// # Safety
+// `conf` is NULL or points to a NUL-terminated string.
+int cloud_pay_init(const char *conf);
+
+// Stops the library. 停止。
+//
+// @return 0 stopped, or was not running; -3 called from the callback, or the callback never
+//   returned.
+//
+// Refuses new calls, wakes cloud_pay_wait_order(), lets requests under way end (at most
+// `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread.
+// Unfinished orders stay in the journal; the next cloud_pay_init() takes them up. May be called
+// twice, and cloud_pay_init() may follow. Not from the callback, and not from DllMain.
+int cloud_pay_fini(void);
+
+// The message for the last call of this thread; "" after a success. Never NULL.
+//
+// @return Text that the library owns, valid until the next cloud_pay_* call on this thread.
+//   Don't free it. In the configured character set and language.
+const char *cloud_pay_get_errmsg(void);
+
+// The same text as cloud_pay_get_errmsg(), copied into the caller's buffer.
+//
+// @param out Receives the text. @param length Its size in bytes, NUL included; 1024 always do.
+// @return 0 copied; -8 buffer too small. Doesn't change the message.
+//
+// # Safety
+// `out` is NULL or points to `length` writable bytes.
+int cloud_pay_copy_errmsg(char *out, int length);
+
+// The version of the library, "1.0.0" for example. Static text: don't free it.
+const char *cloud_pay_version(void);
+
+// 刷卡支付: pays with the code that the cashier scanned from the customer's phone.
+//
+// @param req JSON: `out_trade_no`* (at most 32 characters), `author_code`* (at most 128),
+//   `total_fee`* (fen, 1 to 2147483647), `fee_type` ("CNY"), `body` (128), `attach` (127),
+//   `goods_tag` (32), `limit_pay` (32), `detail` (6000, object or text), `remark` (127),
+//   `client_flow_id`, `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
+//   `sub_pay_platform`, and Alipay's `discountable_amount`, `undiscountable_amount`,
+//   `product_code`, `royalty_info`, `extend_params`, `disable_pay_channels`. (* required)
+// @param resp Receives {"pay_platform":1}. NULL with length 0 if it isn't wanted.
+// @param length Size of `resp` in bytes, at least 64.
+// @return 0 accepted: ask cloud_pay_query_order() or wait with cloud_pay_wait_order();
+//   -1 not accepted: nothing was sent, never cancel on this; -3 error, nothing was sent;
+//   -8 buffer too small, nothing was sent.
+//
+// Asynchronous: returns when the order is safely in the journal (one commit to disk), without
+// any network on this thread. After 0 the order is never forgotten, whatever happens to the
+// process. The same number with the same content again is the same order: 0, one charge.
+// Source: cloud-pay HTTPS API, /cpay/micro_pay.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `resp` is NULL or points to `length` writable bytes.
+int cloud_pay_micro_pay(const char *req, char *resp, int length);
+
+// 扫码支付: orders a QR code for the customer to scan.
+//
+// @param req JSON: as for cloud_pay_micro_pay() without `author_code`; `pay_platform`* is
+//   required; also `product_id` (at most 32 characters) and `time_expire` (seconds since 1970).
+// @return 0 accepted: the code comes from cloud_pay_query_order() as `code_url` with -5;
+//   -1 not accepted, nothing was sent; -3 error, nothing was sent.
+//
+// Asynchronous, as cloud_pay_micro_pay(). Source: cloud-pay HTTPS API, /cpay/scan_code_pay.
+//
+// # Safety
+// `req` is NULL or NUL-terminated.
+int cloud_pay_scan_code_pay(const char *req);
+
+// 查询订单: the state of an order.
+//
+// @param req JSON: `out_trade_no`*; `trade_type` (1 micro_pay, 2 scan_code_pay) and
+//   `pay_platform` only for orders that this register's journal has never seen.
+// @param order Receives the order JSON. @param length Its size in bytes; 4096 recommended.
+//   What doesn't fit is left out, with `"shortened":true`; 512 bytes hold every verdict.
+// @return 0 paid; -1 payment failed; -2 not known yet, query again; -3 not a payment result,
+//   an error; -4 refunded, reversed or closed; -5 QR code ready, `code_url`; -6 re-entry: the
+//   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
+//
+// Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
+// sent. Source: cloud-pay HTTPS API, /cpay/query_order.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
+int cloud_pay_query_order(const char *req, char *order, int length);
+
+// Waits until an order is final or the time is over. Not in the original library; what a
+// register would otherwise write as a loop of queries and sleeps.
+//
+// @param req As for cloud_pay_query_order(). With `"until":"code_ready"` also returns as soon as
+//   the QR code is ready.
+// @param order As for cloud_pay_query_order(). @param length As for cloud_pay_query_order().
+// @param timeout_ms The longest wait in milliseconds, at most 86400000; 0 only looks.
+// @return As cloud_pay_query_order(), for the state at that moment; -3 when timeout_ms < 0.
+//
+// Blocks for at most `timeout_ms`, without network for orders of this register (an order that
+// only the gateway may know is queried once). cloud_pay_fini() ends the wait.
+//
+// # Safety
+// As for cloud_pay_query_order().
+int cloud_pay_wait_order(const char *req, char *order, int length, int timeout_ms);
+
+// 撤单 / 关单: takes an order back.
+//
+// @param req JSON: `out_trade_no`*; `trade_type` 1 reverses a micro_pay order, 2 closes a
+//   scan_code_pay order; it and `pay_platform` default to what the journal knows.
+// @return 0 done: nothing is or stays charged; -1 refused; -2 unknown: query, then cancel again;
+//   -3 error; -6 the number belongs to another payment: refused here, nothing was sent.
+//
+// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`. A reverse is sent no sooner
+// than `reverse_after_ms` after the payment, after a fresh query, and proven by another one. A
+// paid micro_pay is reversed (the customer gets the money back); a paid QR order is refused:
+// refund it. Source: cloud-pay HTTPS API, /cpay/reverse and /cpay/close_order.
+//
+// # Safety
+// `req` is NULL or NUL-terminated.
+int cloud_pay_cancel_order(const char *req);
+
+// 关单: closes an order that waits for a customer to scan its QR code.
+//
+// @param req JSON: `out_trade_no`*; `pay_platform` defaults to what the journal knows.
+// @return As cloud_pay_cancel_order().
+//
+// Not in the original library, where it is cloud_pay_cancel_order() with `trade_type` 2.
+//
+// # Safety
+// `req` is NULL or NUL-terminated.
+int cloud_pay_close_order(const char *req);
+
+// 申请退款: asks for a refund.
+//
+// @param req JSON: `out_trade_no`*, `total_fee`* (the order's, fen), `refund_fee`* (fen, 1 to
+//   total_fee), `refund_fee_type` ("CNY"), `refund_reason` (at most 255 characters),
+//   `out_refund_no` (32; default: the order number), `pay_platform` (default: the journal's).
+// @return 0 accepted, not yet refunded: ask cloud_pay_query_refund(); -1 refused; -2 unknown: the
+//   same call again is safe; -3 error.
+//
+// Synchronous: at most `request_timeout_ms` for each domain. The same number never stands for
+// two refunds: repeated with other content it is refused here.
+// Source: cloud-pay HTTPS API, /cpay/refund; signed with `private_key` when there is one.
+//
+// # Safety
+// `req` is NULL or NUL-terminated.
+int cloud_pay_refund(const char *req);
+
+// 退款查询: the state of a refund.
+//
+// @param req JSON: `out_trade_no` or `out_refund_no`* (one of them; a refund without a number of
+//   its own has the order's), `pay_platform` (default: the journal's).
+// @param refund_order Receives JSON: `out_refund_no`, `out_trade_no`, `refund_id`, `state`
+//   (processing, success, failed, manual, closed, unknown), `refund_fee`, `evidence`,
+//   `refund_order_content`. @param length Its size in bytes; 4096 recommended.
+// @return 0 answered; -1 refused, or no such refund; -2 unknown; -3 error; -8 buffer.
+//
+// Synchronous: at most `request_timeout_ms` for each domain.
+// Source: cloud-pay HTTPS API, /cpay/query_refund_order.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `refund_order` is NULL or points to `length` writable bytes.
+int cloud_pay_query_refund(const char *req, char *refund_order, int length);
+
+// Sets the function that is called with news about orders, or clears it.
+//
+// @param cb The function; NULL clears. After clearing returns, no call is under way (unless the
+//   callback itself cleared: then it ends with that call).
+// @param user Handed to the function untouched.
+// @return 0; -3 before cloud_pay_init(). cloud_pay_fini() clears it.
+//
+// # Safety
+// `cb` stays callable, and `user` valid for it, until it is cleared or cloud_pay_fini() returns.
+int cloud_pay_set_callback(cloud_pay_callback cb, void *user);
+
+// Orders without a final result, and those that ended without the register having heard of it
+// (after a crash, for example): what to show after a power cut.
+//
+// @param out Receives {"total_count":n,"orders":[…]}: order JSONs without `order_content`. An
+//   order leaves the list when the register has queried its final state.
+// @param length Its size in bytes; about 400 for each order.
+// @return 0; -3 error; -8 buffer too small: the message names the size.
+//
+// No network.
+//
+// # Safety
+// `out` is NULL or points to `length` writable bytes.
+int cloud_pay_pending_orders(char *out, int length);
+
+// A new order number: unique across registers, and never going back whatever the clock does.
+//
+// @param out Receives the number, not JSON: `order_prefix`, six characters for this register,
+//   YYMMDDhhmmss in China's time, a counter of four digits. @param length At least 33 bytes.
+// @return 0; -3 error; -8 buffer too small.
+//
+// Blocks for one commit of the journal.
+//
+// # Safety
+// `out` is NULL or points to `length` writable bytes.
+int cloud_pay_next_trade_no(char *out, int length);
+
+// The first two digits of payment codes, by platform.
+//
+// @param resp Receives {"wx_author_code_prefix":["10",…],"ali_author_code_prefix":["25",…],
+//   "author_code_prefix":[{"1":[…]},{"2":[…]}]}. @param length Its size in bytes; 256 do.
+// @return 0; -3 before cloud_pay_init(); -8 buffer too small.
+//
+// No network.
+//
+// # Safety
+// `resp` is NULL or points to `length` writable bytes.
+int cloud_pay_security_author_code_prefix(char *resp, int length);
+
+// Not offered by this library: returns -3. Exists so that registers built against the original
+// library load.
+int cloud_pay_security_login(const char *_req, char *_resp, int _length);
+
+// Not offered by this library: returns -3. Exists so that registers built against the original
+// library load.
+int cloud_pay_security_login_check(const char *_req, char *_resp, int _length);
+
+// Not offered by this library: returns -3. Exists so that registers built against the original
+// library load.
+int cloud_pay_security_init(const char *_req);
+
+// Not offered by this library: returns -3. Exists so that registers built against the original
+// library load.
+int cloud_pay_security_identification(const char *_req, char *_resp, int _length);
+
+// Not offered by this library: returns -3. Exists so that registers built against the original
+// library load.
+int cloud_pay_security_identification_check(const char *_req, char *_resp, int _length);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CLOUDPAY_H */

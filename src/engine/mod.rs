@@ -1,0 +1,583 @@
+//! The engine: takes accepted payments to their end. Workers exchange with the gateway, the
+//! scheduler wakes what is due, the journal keeps every outcome, [`step`] decides.
+
+mod notify;
+mod pool;
+mod recover;
+mod schedule;
+mod step;
+mod sync;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+pub use self::notify::Callback;
+use self::notify::Notifier;
+use self::pool::Lines;
+pub(crate) use self::pool::on_callback_thread;
+use self::schedule::Due;
+pub(crate) use self::step::Heard;
+use self::step::{Rules, Step, Task, Track};
+pub(crate) use self::sync::Outcome;
+use crate::config::Config;
+use crate::gateway::{Call, Gateway, OrderKey};
+use crate::http::{Failover, Http, HttpRequest, SendError, WARM_INTERVAL};
+use crate::journal::{Accepted, Journal, StoredOrder};
+use crate::lock;
+use crate::model::{Order, OrderState, Payment, TradeType};
+use crate::text::{Text, text};
+
+/// Payments accepted and not yet sent. More than any register can scan; a bound all the same.
+const MAX_UNSENT: usize = 65_536;
+
+/// What a call needs to end once its connection was cut.
+const AFTER_CUT: Duration = Duration::from_secs(1);
+
+/// The turn in which a payment is first sent.
+const FIRST_TURN: u64 = 1;
+
+/// Takes payments from acceptance to a proven end.
+pub(crate) struct Engine {
+    rules: Rules,
+    gateway: Box<dyn Gateway>,
+    http: Http,
+    journal: Journal,
+    /// Orders that something may still happen to by itself.
+    live: Mutex<HashMap<String, Arc<Live>>>,
+    /// Payment codes (their digests) of orders without a final state.
+    codes: Mutex<HashMap<[u8; 32], String>>,
+    unsent: AtomicUsize,
+    payments: Mutex<Option<Sender<Due>>>,
+    schedule: Mutex<Option<Sender<Due>>>,
+    /// Dropped to stop the workers and the prober.
+    stop: Mutex<Option<Sender<()>>>,
+    stopping: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    notifier: Notifier,
+    /// Calls of the register that are under way.
+    calls: Mutex<usize>,
+    call_ended: Condvar,
+}
+
+/// An order under way.
+pub(crate) struct Live {
+    key: OrderKey,
+    inner: Mutex<Inner>,
+    /// Something changed: the state, or who is busy.
+    changed: Condvar,
+}
+
+struct Inner {
+    track: Track,
+    /// The payment and its signed bytes, as long as they may be needed.
+    payment: Option<Box<(Payment, Option<HttpRequest>)>>,
+    /// The task that is due next.
+    task: Task,
+    /// Counts the times the order was scheduled; older turns are void.
+    turn: u64,
+    /// A payment, a reverse or a worker's query is on its way: nobody else starts one.
+    busy: bool,
+    /// The payment code's digest, to release when the order is final.
+    code: Option<[u8; 32]>,
+}
+
+impl Live {
+    fn new(key: OrderKey, track: Track) -> Self {
+        Self {
+            key,
+            inner: Mutex::new(Inner {
+                track,
+                payment: None,
+                task: Task::Query,
+                turn: 0,
+                busy: false,
+                code: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// Waits for a change, at most until `deadline`.
+    fn wait<'a>(
+        &'a self,
+        inner: MutexGuard<'a, Inner>,
+        deadline: Instant,
+    ) -> MutexGuard<'a, Inner> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.changed
+            .wait_timeout(inner, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+}
+
+/// Why a payment was not accepted.
+pub(crate) enum NotAccepted {
+    /// Refused: nothing was stored or sent.
+    Refused(Text),
+    /// The library is stopping.
+    Stopping,
+}
+
+impl Engine {
+    /// Opens the journal, starts the threads, and takes up what an earlier process left.
+    pub(crate) fn start(config: &Config, gateway: Box<dyn Gateway>) -> Result<Arc<Self>, Text> {
+        let merchant = format!("cloudpay {}", config.merchant.out_sub_mch_id);
+        let journal = Journal::open(config.journal_path.as_deref(), &merchant)?;
+        let (payments, payment_line) = unbounded();
+        let (schedule, planned) = unbounded();
+        let (polls, poll_line) = bounded(0);
+        let (stop, stop_line) = bounded(0);
+        let engine = Arc::new(Self {
+            rules: Rules {
+                micro_pay: config.micro_pay_polling,
+                scan_code_pay: config.scan_code_pay_polling,
+                submit_window: config.submit_window,
+                on_timeout: config.on_timeout,
+                reverse_after: config.reverse_after,
+                language: config.language,
+            },
+            gateway,
+            http: Http::new(config),
+            journal,
+            live: Mutex::default(),
+            codes: Mutex::default(),
+            unsent: AtomicUsize::new(0),
+            payments: Mutex::new(Some(payments)),
+            schedule: Mutex::new(Some(schedule)),
+            stop: Mutex::new(Some(stop)),
+            stopping: AtomicBool::new(false),
+            threads: Mutex::default(),
+            notifier: Notifier::start()?,
+            calls: Mutex::default(),
+            call_ended: Condvar::new(),
+        });
+        let lines = Lines {
+            payments: payment_line,
+            polls: poll_line,
+            stop: stop_line.clone(),
+        };
+        let mut threads = pool::start(&engine, &lines, config.worker_threads)?;
+        threads.push(pool::spawn("schedule", move || {
+            schedule::run(&planned, &polls)
+        })?);
+        if config.probe {
+            let engine = Arc::clone(&engine);
+            threads.push(pool::spawn("probe", move || {
+                // The first probe also warms the connection that the first sale will use.
+                loop {
+                    engine.http.probe(engine.gateway.ping_path());
+                    match stop_line.recv_timeout(WARM_INTERVAL) {
+                        Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+                        _ => return,
+                    }
+                }
+            })?);
+        }
+        *lock(&engine.threads) = threads;
+        engine.recover()?;
+        Ok(engine)
+    }
+
+    /// Accepts a payment: after `Ok` it is in the journal and will be taken to its end. Blocks
+    /// for one commit of the journal.
+    pub(crate) fn pay(self: &Arc<Self>, payment: Payment) -> Result<(), NotAccepted> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(NotAccepted::Stopping);
+        }
+        let slot = self.reserve()?;
+        let code = payment.code.as_ref().map(|code| code.digest());
+        self.claim_code(code, &payment.trade_no)?;
+        let accepted = self.journal.accept(&payment).wait();
+        match accepted {
+            Ok(Accepted::New) => {
+                // Kept until a worker takes the payment up.
+                std::mem::forget(slot);
+                self.launch(payment, code);
+                Ok(())
+            }
+            Ok(Accepted::Known(known)) => {
+                if !lock(&self.live).contains_key(&payment.trade_no) {
+                    self.release_code(code);
+                }
+                same_or_refused(&payment, &known)
+            }
+            Err(reason) => {
+                self.release_code(code);
+                Err(NotAccepted::Refused(reason))
+            }
+        }
+    }
+
+    /// A place among the payments that wait to be sent.
+    fn reserve(&self) -> Result<Slot<'_>, NotAccepted> {
+        let slot = Slot(&self.unsent);
+        if self.unsent.fetch_add(1, Ordering::AcqRel) >= MAX_UNSENT {
+            return Err(NotAccepted::Refused(text!(
+                "待发送的支付已达 {MAX_UNSENT} 笔，请稍后再试",
+                "{MAX_UNSENT} payments are waiting to be sent; try again later"
+            )));
+        }
+        Ok(slot)
+    }
+
+    /// A payment code is good for one payment: the second order with it is a double scan.
+    fn claim_code(&self, code: Option<[u8; 32]>, trade_no: &str) -> Result<(), NotAccepted> {
+        let Some(code) = code else { return Ok(()) };
+        match lock(&self.codes).entry(code) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(trade_no.to_owned());
+                Ok(())
+            }
+            std::collections::hash_map::Entry::Occupied(entry) if entry.get() == trade_no => Ok(()),
+            std::collections::hash_map::Entry::Occupied(entry) => {
+                let first = entry.get();
+                Err(NotAccepted::Refused(text!(
+                    "author_code：该付款码已用于订单 {first}，其结果尚未确定；请先查询该订单",
+                    "author_code: this payment code is in use by order {first}, whose result isn't known yet; look at that order first"
+                )))
+            }
+        }
+    }
+
+    fn release_code(&self, code: Option<[u8; 32]>) {
+        if let Some(code) = code {
+            lock(&self.codes).remove(&code);
+        }
+    }
+
+    /// Hands an accepted payment to the workers.
+    fn launch(self: &Arc<Self>, payment: Payment, code: Option<[u8; 32]>) {
+        let key = OrderKey::of(&payment);
+        let mut order = Order::unknown(&payment.trade_no);
+        order.platform = Some(payment.platform);
+        order.trade_type = Some(payment.trade_type());
+        order.total_fee = Some(payment.total_fee);
+        order.state = OrderState::Paying;
+        let track = Track::accepted(order, payment.trade_type(), Instant::now());
+        let live = Live::new(key, track);
+        {
+            let mut inner = live.lock();
+            inner.task = Task::Pay;
+            inner.turn = FIRST_TURN;
+            inner.code = code;
+            inner.payment = Some(Box::new((payment, None)));
+        }
+        let live = Arc::new(live);
+        lock(&self.live).insert(live.key.trade_no.clone(), Arc::clone(&live));
+        if let Some(payments) = lock(&self.payments).as_ref() {
+            let _ = payments.send(Due {
+                at: Instant::now(),
+                turn: FIRST_TURN,
+                live,
+            });
+        }
+    }
+
+    /// A worker's turn with an order.
+    fn work(self: &Arc<Self>, live: &Arc<Live>, turn: u64) {
+        let task = {
+            let mut inner = live.lock();
+            if inner.turn != turn {
+                return;
+            }
+            if inner.busy {
+                // Whoever is busy with the order schedules it again.
+                return;
+            }
+            inner.busy = true;
+            inner.task
+        };
+        if turn == FIRST_TURN {
+            drop(Slot(&self.unsent));
+        }
+        let heard = self.exchange(live, task);
+        self.settle(live, task, heard, true);
+    }
+
+    /// Exchanges with the gateway for a task of this order.
+    fn exchange(&self, live: &Live, task: Task) -> Heard {
+        match task {
+            Task::Pay => self.exchange_payment(live),
+            Task::Query => self.ask(&Call::QueryOrder(&live.key), Failover::Any),
+            Task::TakeBack => {
+                let call = match live.key.trade_type {
+                    TradeType::MicroPay => Call::Reverse(&live.key),
+                    TradeType::ScanCode => Call::CloseOrder(&live.key),
+                };
+                self.ask(&call, Failover::NotSent)
+            }
+        }
+    }
+
+    /// Sends a payment: signed once, the same bytes every time.
+    fn exchange_payment(&self, live: &Live) -> Heard {
+        let taken = live.lock().payment.take();
+        let Some(mut kept) = taken else {
+            return Heard::Lost(text!(
+                "内部错误：支付请求已不在内存中",
+                "internal error: the payment's bytes are gone"
+            ));
+        };
+        let (payment, request) = &mut *kept;
+        let call = Call::Pay(payment);
+        let request = match request {
+            Some(request) => request,
+            None => match self.gateway.encode(&call) {
+                Ok(encoded) => request.insert(encoded),
+                Err(reason) => {
+                    live.lock().payment = Some(kept);
+                    return Heard::NotSent(reason);
+                }
+            },
+        };
+        live.lock().track.sending(Instant::now());
+        let heard = self.send(&call, request, Failover::NotSent);
+        live.lock().payment = Some(kept);
+        heard
+    }
+
+    /// Encodes, sends and judges a call.
+    fn ask(&self, call: &Call<'_>, failover: Failover) -> Heard {
+        match self.gateway.encode(call) {
+            Ok(request) => self.send(call, &request, failover),
+            Err(reason) => Heard::NotSent(reason),
+        }
+    }
+
+    fn send(&self, call: &Call<'_>, request: &HttpRequest, failover: Failover) -> Heard {
+        let began = Instant::now();
+        let heard = match self.http.post(request, failover) {
+            Ok(response) => Heard::Answer(self.gateway.decode(call, &response)),
+            Err(SendError::NotSent(reason)) => Heard::NotSent(reason),
+            Err(SendError::Lost(reason)) => Heard::Lost(reason),
+        };
+        crate::telemetry::log_exchange(call, &heard, began.elapsed());
+        heard
+    }
+
+    /// Applies what was heard, has the journal keep it, tells those who wait, and schedules what
+    /// comes next. `owned`: the caller holds the order's `busy` mark, and gives it back here.
+    fn settle(self: &Arc<Self>, live: &Arc<Live>, task: Task, heard: Heard, owned: bool) -> Order {
+        let now = Instant::now();
+        let mut inner = live.lock();
+        let step = inner.track.hear(task, heard, &self.rules, now);
+        if owned {
+            inner.busy = false;
+        }
+        self.follow(live, inner, &step)
+    }
+
+    /// Carries out a step of the state machine.
+    fn follow(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        mut inner: MutexGuard<'_, Inner>,
+        step: &Step,
+    ) -> Order {
+        let now = Instant::now();
+        let order = inner.track.order.clone();
+        if !inner.track.keeps_request(now) {
+            inner.payment = None;
+        }
+        let written = step
+            .changed
+            .then(|| self.journal.record(&order, inner.track.watch_until_ms()));
+        if order.state.is_final() {
+            let code = inner.code.take();
+            self.release_code(code);
+        }
+        if !inner.busy
+            && let Some((at, task)) = step.next
+        {
+            self.plan(live, &mut inner, at, task);
+        }
+        let retire = inner.track.at_rest();
+        drop(inner);
+        live.changed.notify_all();
+        // Durable before the register hears of it; but a journal that can't be written takes
+        // nothing away from the running process.
+        let kept = match written {
+            Some(ticket) => ticket.wait().is_ok(),
+            None => true,
+        };
+        if step.news {
+            crate::telemetry::log_verdict(&order);
+            self.notifier.tell(&order);
+        }
+        if retire && kept {
+            self.retire(live);
+        }
+        order
+    }
+
+    /// Puts the order on the schedule; a payment that is due now goes straight to the workers.
+    fn plan(&self, live: &Arc<Live>, inner: &mut Inner, at: Instant, task: Task) {
+        inner.turn = inner.turn.wrapping_add(1);
+        inner.task = task;
+        let due = Due {
+            at,
+            turn: inner.turn,
+            live: Arc::clone(live),
+        };
+        let line = if task == Task::Pay && at <= Instant::now() {
+            &self.payments
+        } else {
+            &self.schedule
+        };
+        if let Some(line) = lock(line).as_ref() {
+            let _ = line.send(due);
+        }
+    }
+
+    fn retire(&self, live: &Arc<Live>) {
+        let mut orders = lock(&self.live);
+        if orders
+            .get(&live.key.trade_no)
+            .is_some_and(|known| Arc::ptr_eq(known, live))
+        {
+            orders.remove(&live.key.trade_no);
+        }
+    }
+
+    fn find_live(&self, trade_no: &str) -> Option<Arc<Live>> {
+        lock(&self.live).get(trade_no).cloned()
+    }
+
+    /// Sets or clears the callback. After clearing, no call of it is under way.
+    pub(crate) fn set_callback(&self, callback: Option<Callback>) {
+        self.notifier.set(callback);
+    }
+
+    /// The journal's list of orders the register should look at.
+    pub(crate) fn pending(&self) -> Result<Vec<StoredOrder>, Text> {
+        let mut orders = self.journal.pending().wait()?;
+        for stored in &mut orders {
+            if let Some(live) = self.find_live(&stored.order.trade_no) {
+                stored.order = live.lock().track.order.clone();
+                stored.order.content = None;
+            }
+        }
+        Ok(orders)
+    }
+
+    /// The next order number's second and counter.
+    pub(crate) fn next_number(&self, counters_per_second: i64) -> Result<(i64, i64), Text> {
+        self.journal.next_number(counters_per_second).wait()
+    }
+
+    /// Notes that the register has been told an order's final state.
+    pub(crate) fn told(&self, order: &Order) {
+        if order.state.is_final() {
+            self.journal.reported(&order.trade_no);
+        }
+    }
+
+    /// Does a call of the register, and lets [`Engine::stop`] wait for its end.
+    pub(crate) fn call<T>(&self, body: impl FnOnce() -> T) -> T {
+        struct Ended<'a>(&'a Engine);
+        impl Drop for Ended<'_> {
+            fn drop(&mut self) {
+                let mut calls = lock(&self.0.calls);
+                *calls = calls.saturating_sub(1);
+                self.0.call_ended.notify_all();
+            }
+        }
+        *lock(&self.calls) += 1;
+        let _ended = Ended(self);
+        body()
+    }
+
+    /// Stops: no new work; exchanges under way may end until `timeout`, then they are cut. Every
+    /// thread is joined and the journal closed.
+    pub(crate) fn stop(&self, timeout: Duration) -> Result<(), Text> {
+        let deadline = Instant::now() + timeout;
+        self.stopping.store(true, Ordering::Release);
+        drop(lock(&self.stop).take());
+        drop(lock(&self.payments).take());
+        drop(lock(&self.schedule).take());
+        for live in lock(&self.live).values() {
+            // Under the order's lock: whoever looked before this waits by now.
+            let _inner = live.lock();
+            live.changed.notify_all();
+        }
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        let (running, all_ended) = bounded::<()>(0);
+        // A thread joins the others, so that the wait for them can have an end.
+        let joiner = pool::spawn("join", move || {
+            for thread in threads {
+                // A panic was already reported where it happened.
+                let _ = thread.join();
+            }
+            drop(running);
+        })?;
+        let late =
+            all_ended.recv_deadline(deadline) == Err(crossbeam_channel::RecvTimeoutError::Timeout);
+        if !self.wait_for_calls(deadline) || late {
+            tracing::warn!("requests still under way are cut");
+        }
+        self.http.cut();
+        let _ = joiner.join();
+        self.wait_for_calls(Instant::now() + AFTER_CUT);
+        let stopped = self.notifier.stop(deadline);
+        self.journal.close();
+        lock(&self.live).clear();
+        lock(&self.codes).clear();
+        stopped
+    }
+
+    /// Waits until no call of the register is under way; says whether that came in time.
+    fn wait_for_calls(&self, deadline: Instant) -> bool {
+        let mut calls = lock(&self.calls);
+        while *calls > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            calls = self
+                .call_ended
+                .wait_timeout(calls, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Whether the library is stopping.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// A place among the unsent payments; given back when dropped.
+struct Slot<'a>(&'a AtomicUsize);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The same number again: the same order, or another one under a number that is taken
+/// (`lifecycle.md`, invariant 3).
+fn same_or_refused(payment: &Payment, known: &StoredOrder) -> Result<(), NotAccepted> {
+    let code = payment.code.as_ref().map(|code| code.masked());
+    if known.content_digest == payment.content_digest() && known.payment_code == code {
+        return Ok(());
+    }
+    let number = &payment.trade_no;
+    let fee = known.total_fee;
+    Err(NotAccepted::Refused(text!(
+        "out_trade_no：{number} 已用于另一笔支付（{fee} 分），内容不同；请使用新单号",
+        "out_trade_no: {number} already stands for another payment ({fee} fen) with other content; use a new number"
+    )))
+}

@@ -1,0 +1,794 @@
+//! The life of one payment as a state machine (`lifecycle.md`). Pure: it is told what was heard
+//! and what time it is, and says what to do next and when. Everything that decides whether money
+//! moved is decided here.
+
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::config::{OnTimeout, Polling};
+use crate::gateway::{Answer, OrderFacts, Verdict};
+use crate::model::{Evidence, Order, OrderState, Source, TradeType};
+use crate::text::{Language, Text, text};
+
+/// The first poll comes this long after the payment was sent…
+const FIRST_POLL: Duration = Duration::from_secs(2);
+/// …then one every so often, while a customer types a password…
+const EAGER_POLL: Duration = Duration::from_secs(3);
+/// …until then.
+const EAGER_TIME: Duration = Duration::from_secs(45);
+/// After status 3 or 103.
+const BUSY_WAIT: Duration = Duration::from_secs(3);
+/// Two "no such order" closer together than this count as one: the payment may be on its way.
+const MISSING_GAP: Duration = Duration::from_millis(1_500);
+/// A payment code older than this is not sent again.
+const CODE_LIFE: Duration = Duration::from_secs(60);
+/// Backoff of a payment that could not be sent: doubling, up to the last.
+const RETRY: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+/// Slow reconciliation: ten times a minute apart, then every ten minutes for a day.
+const SLOW: Duration = Duration::from_secs(60);
+const SLOW_COUNT: u32 = 10;
+const SLOWER: Duration = Duration::from_secs(600);
+const SLOWER_COUNT: u32 = 144;
+/// Between a reverse and the next look, and before it is tried again.
+const TAKE_BACK_WAIT: Duration = Duration::from_secs(2);
+/// Reverses in a row before slow reconciliation takes over.
+const TAKE_BACK_TRIES: u32 = 3;
+/// When an order that ended without payment is looked at again.
+const WATCH: [Duration; 5] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(90),
+];
+
+/// The configured part of the rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) micro_pay: Polling,
+    pub(crate) scan_code_pay: Polling,
+    pub(crate) submit_window: Duration,
+    pub(crate) on_timeout: OnTimeout,
+    pub(crate) reverse_after: Duration,
+    pub(crate) language: Language,
+}
+
+impl Rules {
+    fn polling(&self, trade_type: TradeType) -> Polling {
+        match trade_type {
+            TradeType::MicroPay => self.micro_pay,
+            TradeType::ScanCode => self.scan_code_pay,
+        }
+    }
+}
+
+/// What to exchange with the gateway next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Send the payment (again the same bytes, if it was sent before).
+    Pay,
+    /// Ask for the order.
+    Query,
+    /// Reverse a micro_pay, close a scan_code_pay.
+    TakeBack,
+}
+
+/// What came of an exchange.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// An answer, judged.
+    Answer(Answer),
+    /// Nothing was sent.
+    NotSent(Text),
+    /// Something was sent, or may have been; no answer.
+    Lost(Text),
+}
+
+/// Who wants an order taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The register: also a paid order.
+    Register,
+    /// `on_timeout: "reverse"`: never a paid one.
+    Timeout,
+}
+
+/// What follows from what was heard.
+#[derive(Debug, Default)]
+pub(crate) struct Step {
+    /// The next exchange and when it is due; `None`: the order is at rest.
+    pub(crate) next: Option<(Instant, Task)>,
+    /// The journal has to know.
+    pub(crate) changed: bool,
+    /// The register has to know: a final state, a QR code, a late payment.
+    pub(crate) news: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not sent yet.
+    Submit,
+    /// Sent; polled within the window.
+    Poll,
+    /// Out of the window; polled slowly.
+    Reconcile,
+    /// The fresh query before a reverse.
+    CheckBefore(Asker),
+    /// The reverse itself.
+    TakeBack(Asker),
+    /// The query after it, which alone proves anything.
+    CheckAfter(Asker),
+    /// Ended without payment; a late one is looked for.
+    Watch,
+    /// Nothing to do.
+    Rest,
+}
+
+/// One order under way.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) order: Order,
+    trade_type: TradeType,
+    stage: Stage,
+    accepted: Instant,
+    /// When a byte of the last pay request may have left.
+    last_pay: Option<Instant>,
+    /// Whether the payment's bytes are at hand.
+    resendable: bool,
+    resent: bool,
+    /// Authentic "no such order" in a row, and when the last one counted.
+    missing: u32,
+    missing_at: Option<Instant>,
+    /// A refusal that one more query has to confirm.
+    refusal: Option<Text>,
+    /// The gateway's words to the last reverse or close that it refused.
+    take_back_refusal: Option<Text>,
+    tries: u32,
+    window_end: Instant,
+    watch_from: Instant,
+    watch_until_ms: Option<i64>,
+}
+
+impl Track {
+    /// A payment just accepted: to be sent now.
+    pub(crate) fn accepted(order: Order, trade_type: TradeType, now: Instant) -> Self {
+        Self {
+            order,
+            trade_type,
+            stage: Stage::Submit,
+            accepted: now,
+            last_pay: None,
+            resendable: true,
+            resent: false,
+            missing: 0,
+            missing_at: None,
+            refusal: None,
+            take_back_refusal: None,
+            tries: 0,
+            window_end: now,
+            watch_from: now,
+            watch_until_ms: None,
+        }
+    }
+
+    /// An order at rest, final or not, as the journal or only the register knows it. `age` is
+    /// how long ago it was accepted, by the wall clock.
+    pub(crate) fn resting(
+        order: Order,
+        trade_type: TradeType,
+        age: Duration,
+        now: Instant,
+    ) -> Self {
+        let mut track = Self::accepted(order, trade_type, now);
+        track.stage = Stage::Rest;
+        track.resendable = false;
+        // Where the result is unknown, the wall clock isn't asked: the payment may have been
+        // sent by another process just now.
+        let age = if track.order.state.is_final() {
+            age
+        } else {
+            Duration::ZERO
+        };
+        track.last_pay = Some(now.checked_sub(age).unwrap_or(now));
+        track
+    }
+
+    /// Takes up an order that an earlier process left without a final state: asked about at
+    /// once, never sent again. `age` is how long ago it was accepted, by the wall clock.
+    pub(crate) fn recover(&mut self, age: Duration, rules: &Rules, now: Instant) -> Step {
+        let window = rules.polling(self.trade_type).window();
+        self.stage = Stage::Poll;
+        self.window_end = now + window.saturating_sub(age);
+        Step {
+            next: Some((now, Task::Query)),
+            ..Step::default()
+        }
+    }
+
+    /// Takes up the watch over an order that ended without payment, for what is left of it.
+    pub(crate) fn resume_watch(&mut self, left: Duration, now: Instant) -> Step {
+        self.stage = Stage::Watch;
+        let [.., last] = WATCH;
+        self.watch_from = now.checked_sub(last.saturating_sub(left)).unwrap_or(now);
+        self.watch_until_ms = Some(clock::now_ms() + i64::try_from(left.as_millis()).unwrap_or(0));
+        Step {
+            next: Some((now, Task::Query)),
+            ..Step::default()
+        }
+    }
+
+    /// Whether the payment has not left this machine yet.
+    pub(crate) fn unsent(&self) -> bool {
+        self.stage == Stage::Submit && self.last_pay.is_none()
+    }
+
+    /// Whether anything is still going to happen by itself.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.stage == Stage::Rest
+    }
+
+    /// Whether the payment's bytes may still be needed.
+    pub(crate) fn keeps_request(&self, now: Instant) -> bool {
+        self.resendable && !self.resent && now.duration_since(self.accepted) < CODE_LIFE
+            || self.stage == Stage::Submit
+    }
+
+    /// Whether a reverse or close, with its queries, is going on.
+    pub(crate) fn taking_back(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::CheckBefore(_) | Stage::TakeBack(_) | Stage::CheckAfter(_)
+        )
+    }
+
+    /// Until when the journal should have a late payment looked for, in ms since 1970.
+    pub(crate) fn watch_until_ms(&self) -> Option<i64> {
+        self.watch_until_ms
+    }
+
+    /// What the gateway said to the reverse or close that it refused.
+    pub(crate) fn take_back_refusal(&self) -> Option<&Text> {
+        self.take_back_refusal.as_ref()
+    }
+
+    /// Notes that the pay request is about to be written.
+    pub(crate) fn sending(&mut self, now: Instant) {
+        // Pessimistic on purpose: `hear` takes it back when nothing was sent.
+        if self.last_pay.is_none() || self.resent {
+            self.last_pay = Some(now);
+        }
+    }
+
+    /// What came of the exchange for `task`.
+    pub(crate) fn hear(&mut self, task: Task, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        match task {
+            Task::Pay => self.hear_pay(heard, rules, now),
+            Task::Query => self.hear_query(heard, rules, now),
+            Task::TakeBack => self.hear_take_back(heard, rules, now),
+        }
+    }
+
+    /// Starts taking the order back. The first thing due is the fresh query, not before the
+    /// gate has passed since the last pay request.
+    pub(crate) fn take_back(&mut self, asker: Asker, rules: &Rules, now: Instant) -> Step {
+        if self.unsent() {
+            let reason = text!(
+                "已取消：尚未发送，未向顾客收款",
+                "cancelled before it was sent: the customer was not charged"
+            );
+            return self.failed_unsent(reason, rules);
+        }
+        self.stage = Stage::CheckBefore(asker);
+        self.tries = 0;
+        self.missing = 0;
+        self.missing_at = None;
+        self.take_back_refusal = None;
+        let gate = match (self.trade_type, self.last_pay) {
+            (TradeType::MicroPay, Some(sent)) => sent + rules.reverse_after,
+            _ => now,
+        };
+        Step {
+            next: Some((gate.max(now), Task::Query)),
+            ..Step::default()
+        }
+    }
+
+    /// Gives up taking the order back, and goes on asking what became of it.
+    pub(crate) fn abandon_take_back(&mut self, rules: &Rules, now: Instant) -> Step {
+        if self.order.state.is_final() {
+            self.stage = Stage::Rest;
+            return Step::default();
+        }
+        self.stage = Stage::Poll;
+        self.poll_again(rules, now, None)
+    }
+
+    fn hear_pay(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        let Answer { verdict, evidence } = match heard {
+            Heard::Answer(answer) => answer,
+            Heard::NotSent(reason) if !self.resent => return self.not_sent(reason, rules, now),
+            // The first try may have been sent: that the second wasn't proves nothing.
+            Heard::NotSent(reason) | Heard::Lost(reason) => {
+                return self.sent_without_result(&reason, None, rules, now);
+            }
+        };
+        match verdict {
+            Verdict::Order(facts) if facts.state != OrderState::NotFound => {
+                self.enter_window(rules, now);
+                self.learn(*facts, evidence, rules, now)
+            }
+            Verdict::Reentry(description) => {
+                let message = text!(
+                    "订单号已被另一笔支付使用，切勿撤单",
+                    "this order number belongs to another payment: never cancel it"
+                );
+                let message = join(&message, &description);
+                self.finish(OrderState::Reentry, &message, evidence, rules, now)
+            }
+            Verdict::Refused(description) if !self.resent => {
+                self.finish(OrderState::Failed, &description, evidence, rules, now)
+            }
+            // Unsigned, or in answer to a second sending: one query has to confirm it.
+            Verdict::RefusedUnsigned(description) | Verdict::Refused(description) => {
+                self.refusal = Some(description);
+                self.missing = 0;
+                self.missing_at = None;
+                self.enter_window(rules, now);
+                Step {
+                    next: Some((now, Task::Query)),
+                    ..Step::default()
+                }
+            }
+            Verdict::Busy(reason) => self.sent_without_result(&reason, Some(BUSY_WAIT), rules, now),
+            Verdict::Untrusted(reason) => self.sent_without_result(&reason, None, rules, now),
+            Verdict::Order(_) | Verdict::NotFound | Verdict::Done | Verdict::Refund(_) => {
+                let reason = text!("应答与请求不符", "the answer doesn't fit the request");
+                self.sent_without_result(&reason, None, rules, now)
+            }
+        }
+    }
+
+    /// No domain could be connected to: again, until the window ends; then it failed for sure.
+    fn not_sent(&mut self, reason: Text, rules: &Rules, now: Instant) -> Step {
+        self.last_pay = None;
+        let retry = RETRY
+            .get(usize::try_from(self.tries).unwrap_or(usize::MAX))
+            .copied()
+            .unwrap_or(Duration::from_secs(4));
+        self.tries = self.tries.saturating_add(1);
+        if now + retry >= self.accepted + rules.submit_window {
+            let failed = text!(
+                "未能发送，未向顾客收款",
+                "not sent, the customer was not charged"
+            );
+            return self.failed_unsent(join(&failed, &reason), rules);
+        }
+        self.order.message = reason.pick(rules.language).to_owned();
+        Step {
+            next: Some((now + retry, Task::Pay)),
+            ..Step::default()
+        }
+    }
+
+    fn failed_unsent(&mut self, reason: Text, rules: &Rules) -> Step {
+        self.order.state = OrderState::Failed;
+        self.order.message = reason.pick(rules.language).to_owned();
+        self.order.evidence = Some(own_evidence());
+        self.stage = Stage::Rest;
+        Step {
+            next: None,
+            changed: true,
+            news: true,
+        }
+    }
+
+    fn sent_without_result(
+        &mut self,
+        reason: &Text,
+        wait: Option<Duration>,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        self.enter_window(rules, now);
+        self.order.message = reason.pick(rules.language).to_owned();
+        self.poll_again(rules, now, Some(wait.unwrap_or(FIRST_POLL)))
+    }
+
+    /// The poll window opens with the first sending and is not prolonged by a second.
+    fn enter_window(&mut self, rules: &Rules, now: Instant) {
+        if self.stage == Stage::Submit {
+            let sent = self.last_pay.unwrap_or(now);
+            self.window_end = sent + rules.polling(self.trade_type).window();
+        }
+        self.stage = Stage::Poll;
+    }
+
+    fn hear_query(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        let (verdict, evidence) = match heard {
+            Heard::Answer(Answer { verdict, evidence }) => (verdict, evidence),
+            Heard::NotSent(reason) | Heard::Lost(reason) => {
+                return self.nothing_learnt(&reason, None, rules, now);
+            }
+        };
+        match verdict {
+            Verdict::Order(facts) if facts.state == OrderState::NotFound => {
+                self.not_found(evidence, rules, now)
+            }
+            Verdict::Order(facts) => {
+                self.missing = 0;
+                self.missing_at = None;
+                // It arrived: there is nothing left to send.
+                self.resendable = false;
+                self.learn(*facts, evidence, rules, now)
+            }
+            Verdict::NotFound => self.not_found(evidence, rules, now),
+            Verdict::RefusedUnsigned(description) => match self.refusal.take() {
+                Some(refusal) => self.finish(OrderState::Failed, &refusal, evidence, rules, now),
+                None => self.nothing_learnt(&description, None, rules, now),
+            },
+            Verdict::Busy(reason) => self.nothing_learnt(&reason, Some(BUSY_WAIT), rules, now),
+            Verdict::Refused(reason) | Verdict::Reentry(reason) | Verdict::Untrusted(reason) => {
+                self.nothing_learnt(&reason, None, rules, now)
+            }
+            Verdict::Done | Verdict::Refund(_) => {
+                let reason = text!("应答与请求不符", "the answer doesn't fit the request");
+                self.nothing_learnt(&reason, None, rules, now)
+            }
+        }
+    }
+
+    /// An authentic "no such order". A single one may overtake the payment; two in a row mean
+    /// that it never arrived.
+    fn not_found(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
+        if self.order.state.is_final() || self.stage == Stage::Submit {
+            // What an authentic answer has proven, the absence of another doesn't undo.
+            let reason = text!("网关查无此订单", "the gateway finds no such order");
+            return self.nothing_learnt(&reason, None, rules, now);
+        }
+        if let Some(refusal) = self.refusal.take() {
+            return self.finish(OrderState::Failed, &refusal, evidence, rules, now);
+        }
+        let apart = self
+            .missing_at
+            .or(self.last_pay)
+            .is_none_or(|last| now.duration_since(last) >= MISSING_GAP);
+        if apart {
+            self.missing = self.missing.saturating_add(1);
+            self.missing_at = Some(now);
+        }
+        if self.missing < 2 {
+            let reason = text!("网关尚无此订单", "the gateway has no such order yet");
+            return self.nothing_learnt(&reason, Some(FIRST_POLL), rules, now);
+        }
+        if self.stage == Stage::Poll && self.keeps_request(now) {
+            self.resent = true;
+            self.missing = 0;
+            self.missing_at = None;
+            return Step {
+                next: Some((now, Task::Pay)),
+                ..Step::default()
+            };
+        }
+        let reason = text!(
+            "支付请求未到达网关，未向顾客收款",
+            "the payment never reached the gateway, the customer was not charged"
+        );
+        self.finish(OrderState::Failed, &reason, evidence, rules, now)
+    }
+
+    fn hear_take_back(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        let Stage::TakeBack(asker) = self.stage else {
+            return self.poll_again(rules, now, None);
+        };
+        self.stage = Stage::CheckAfter(asker);
+        self.tries = self.tries.saturating_add(1);
+        let wait = match heard {
+            Heard::Answer(Answer {
+                verdict: Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason),
+                ..
+            }) => {
+                self.take_back_refusal = Some(reason);
+                Duration::ZERO
+            }
+            Heard::Answer(Answer {
+                verdict: Verdict::Done,
+                ..
+            }) => {
+                self.take_back_refusal = None;
+                Duration::ZERO
+            }
+            _ => TAKE_BACK_WAIT,
+        };
+        Step {
+            next: Some((now + wait, Task::Query)),
+            ..Step::default()
+        }
+    }
+
+    /// An authentic answer about this order.
+    fn learn(
+        &mut self,
+        facts: OrderFacts,
+        evidence: Evidence,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        let before = self.order.state;
+        let state = merge(before, facts.state);
+        let had_code = self.order.code_url.is_some();
+        if facts.state == state || !before.is_final() {
+            self.refusal = None;
+            self.order.transaction_id = facts.transaction_id.or(self.order.transaction_id.take());
+            self.order.time_end = facts.time_end.or(self.order.time_end);
+            self.order.code_url = facts.code_url.or(self.order.code_url.take());
+            self.order.total_fee = self.order.total_fee.or(facts.total_fee);
+            // Thousands may be waiting: only a final answer's words are kept.
+            self.order.content = facts.content.filter(|_| state.is_final());
+            self.order.evidence = Some(evidence);
+            self.order.message = facts
+                .message
+                .map(|message| message.pick(rules.language).to_owned())
+                .unwrap_or_default();
+        } else {
+            tracing::warn!(
+                out_trade_no = %self.order.trade_no,
+                known = before.name(),
+                answered = facts.state.name(),
+                "an answer contradicts a proven state; the state stays"
+            );
+        }
+        self.order.state = state;
+        if state == OrderState::Paid && before.is_final() && before != OrderState::Paid {
+            self.order.late = true;
+        }
+        let changed = state != before || had_code != self.order.code_url.is_some();
+        if let Some(step) = self.go_on_taking_back(state, rules, now, changed) {
+            return step;
+        }
+        if !state.is_final() {
+            let mut step = self.poll_again(rules, now, None);
+            step.changed |= changed;
+            step.news |= state == OrderState::CodeReady && !had_code;
+            return step;
+        }
+        if before.is_final() && state == before {
+            return self.keep_watching(now);
+        }
+        self.end(now)
+    }
+
+    /// Whether an order that is being taken back goes on being taken back.
+    fn go_on_taking_back(
+        &mut self,
+        state: OrderState,
+        rules: &Rules,
+        now: Instant,
+        changed: bool,
+    ) -> Option<Step> {
+        let again = |track: &mut Self, asker, at| {
+            track.stage = Stage::TakeBack(asker);
+            Step {
+                next: Some((at, Task::TakeBack)),
+                changed,
+                news: false,
+            }
+        };
+        let may_go = |track: &Self, asker| match state {
+            // A register may take back a paid micro_pay; a paid QR order is refunded instead.
+            OrderState::Paid => asker == Asker::Register && track.trade_type == TradeType::MicroPay,
+            OrderState::Paying | OrderState::CodeReady | OrderState::Unknown => true,
+            _ => false,
+        };
+        match self.stage {
+            Stage::CheckBefore(asker) if may_go(self, asker) => Some(again(self, asker, now)),
+            Stage::CheckAfter(asker) if may_go(self, asker) => {
+                let refused = self.take_back_refusal.is_some() && state == OrderState::Paid;
+                if refused || self.tries >= TAKE_BACK_TRIES {
+                    self.stage = Stage::Reconcile;
+                    self.tries = 0;
+                    let mut step = if state.is_final() {
+                        self.stage = Stage::Rest;
+                        Step::default()
+                    } else {
+                        self.poll_again(rules, now, None)
+                    };
+                    step.changed = changed;
+                    step.news = changed && state.is_final();
+                    return Some(step);
+                }
+                Some(again(self, asker, now + TAKE_BACK_WAIT))
+            }
+            _ => None,
+        }
+    }
+
+    fn finish(
+        &mut self,
+        state: OrderState,
+        message: &Text,
+        evidence: Evidence,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        if self.order.state.is_final() {
+            return self.keep_watching(now);
+        }
+        self.order.state = state;
+        self.order.message = message.pick(rules.language).to_owned();
+        self.order.evidence = Some(evidence);
+        self.end(now)
+    }
+
+    /// A final state was reached. One without payment is watched, where something was sent.
+    fn end(&mut self, now: Instant) -> Step {
+        let unpaid = matches!(
+            self.order.state,
+            OrderState::Failed | OrderState::Closed | OrderState::Reversed
+        );
+        self.resendable = false;
+        let next = if unpaid && self.last_pay.is_some() {
+            self.stage = Stage::Watch;
+            self.watch_from = now;
+            let [first, .., last] = WATCH;
+            let last = i64::try_from(last.as_millis()).unwrap_or(0);
+            self.watch_until_ms = Some(clock::now_ms() + last);
+            Some((now + first, Task::Query))
+        } else {
+            self.stage = Stage::Rest;
+            self.watch_until_ms = None;
+            None
+        };
+        Step {
+            next,
+            changed: true,
+            news: true,
+        }
+    }
+
+    fn keep_watching(&mut self, now: Instant) -> Step {
+        if self.stage != Stage::Watch {
+            self.stage = Stage::Rest;
+            return Step::default();
+        }
+        let next = WATCH
+            .iter()
+            .map(|after| self.watch_from + *after)
+            .find(|at| *at > now);
+        match next {
+            Some(at) => Step {
+                next: Some((at, Task::Query)),
+                ..Step::default()
+            },
+            None => {
+                self.stage = Stage::Rest;
+                self.watch_until_ms = None;
+                Step {
+                    changed: true,
+                    ..Step::default()
+                }
+            }
+        }
+    }
+
+    /// The exchange proved nothing: the same stage again, later.
+    fn nothing_learnt(
+        &mut self,
+        reason: &Text,
+        wait: Option<Duration>,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        match self.stage {
+            Stage::Rest => Step::default(),
+            Stage::Watch => self.keep_watching(now),
+            Stage::Submit => Step::default(),
+            Stage::CheckBefore(_) | Stage::CheckAfter(_) | Stage::TakeBack(_) => {
+                self.tries = self.tries.saturating_add(1);
+                if self.tries > TAKE_BACK_TRIES.saturating_mul(2) {
+                    self.stage = Stage::Reconcile;
+                    self.tries = 0;
+                    return self.poll_again(rules, now, None);
+                }
+                Step {
+                    next: Some((now + wait.unwrap_or(TAKE_BACK_WAIT), Task::Query)),
+                    ..Step::default()
+                }
+            }
+            Stage::Poll | Stage::Reconcile => {
+                self.order.message = reason.pick(rules.language).to_owned();
+                self.poll_again(rules, now, wait)
+            }
+        }
+    }
+
+    /// When to ask next. `wait` overrides the rhythm, within the window.
+    fn poll_again(&mut self, rules: &Rules, now: Instant, wait: Option<Duration>) -> Step {
+        if self.stage == Stage::Rest {
+            return Step::default();
+        }
+        if self.stage == Stage::Poll && now < self.window_end {
+            let interval = rules.polling(self.trade_type).interval;
+            let since = now.duration_since(self.last_pay.unwrap_or(self.accepted));
+            let rhythm = match since {
+                since if since < FIRST_POLL => FIRST_POLL - since,
+                since if since < EAGER_TIME => EAGER_POLL,
+                _ => interval,
+            };
+            let wait = wait.unwrap_or(rhythm).min(interval);
+            return Step {
+                next: Some(((now + wait).min(self.window_end), Task::Query)),
+                ..Step::default()
+            };
+        }
+        if self.stage == Stage::Poll {
+            self.tries = 0;
+            if rules.on_timeout == OnTimeout::Reverse && !self.order.state.is_final() {
+                return self.take_back(Asker::Timeout, rules, now);
+            }
+            self.stage = Stage::Reconcile;
+        }
+        let wait = match self.tries {
+            tries if tries < SLOW_COUNT => SLOW,
+            tries if tries < SLOW_COUNT + SLOWER_COUNT => SLOWER,
+            _ => {
+                self.stage = Stage::Rest;
+                return Step::default();
+            }
+        };
+        self.tries = self.tries.saturating_add(1);
+        let unknown = self.order.state == OrderState::Paying;
+        if unknown {
+            self.order.state = OrderState::Unknown;
+        }
+        Step {
+            next: Some((now + wait, Task::Query)),
+            changed: unknown,
+            news: false,
+        }
+    }
+}
+
+/// What an order's state becomes when an authentic answer says `new`. What was proven stays
+/// proven: only money that came late, or went back, changes a final state.
+fn merge(known: OrderState, new: OrderState) -> OrderState {
+    use OrderState::{Closed, Failed, Paid, Reentry, Refunded, Reversed};
+    match (known, new) {
+        (Reentry, _) => Reentry,
+        (Paid, Refunded | Reversed | Closed) => new,
+        (Failed | Closed | Reversed, Paid | Refunded) => new,
+        (known, _) if known.is_final() => known,
+        (OrderState::CodeReady, OrderState::Paying | OrderState::Unknown) => OrderState::CodeReady,
+        (_, new) => new,
+    }
+}
+
+/// The evidence for what this machine knows by itself.
+fn own_evidence() -> Evidence {
+    Evidence {
+        source: Source::Journal,
+        authenticated: false,
+        time_ms: clock::now_ms(),
+        domain: String::new(),
+        log_id: None,
+    }
+}
+
+fn join(first: &Text, second: &Text) -> Text {
+    Text::new(
+        format!(
+            "{}（{}）",
+            first.pick(Language::Zh),
+            second.pick(Language::Zh)
+        ),
+        format!(
+            "{} ({})",
+            first.pick(Language::En),
+            second.pick(Language::En)
+        ),
+    )
+}

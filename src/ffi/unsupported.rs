@@ -1,0 +1,66 @@
+//! Names of the original library that this one does not offer. They exist so that old registers
+//! load.
+
+use std::ffi::{c_char, c_int};
+
+use super::{Reply, guard};
+use crate::sdk::Error;
+use crate::text::text;
+
+fn not_offered() -> Result<Reply, Error> {
+    Err(Error::internal(text!(
+        "本程序库不提供此功能",
+        "not offered by this library"
+    )))
+}
+
+/// Not offered by this library: returns -3. Exists so that registers built against the original
+/// library load.
+#[unsafe(no_mangle)]
+pub extern "C" fn cloud_pay_security_login(
+    _req: *const c_char,
+    _resp: *mut c_char,
+    _length: c_int,
+) -> c_int {
+    guard(not_offered)
+}
+
+/// Not offered by this library: returns -3. Exists so that registers built against the original
+/// library load.
+#[unsafe(no_mangle)]
+pub extern "C" fn cloud_pay_security_login_check(
+    _req: *const c_char,
+    _resp: *mut c_char,
+    _length: c_int,
+) -> c_int {
+    guard(not_offered)
+}
+
+/// Not offered by this library: returns -3. Exists so that registers built against the original
+/// library load.
+#[unsafe(no_mangle)]
+pub extern "C" fn cloud_pay_security_init(_req: *const c_char) -> c_int {
+    guard(not_offered)
+}
+
+/// Not offered by this library: returns -3. Exists so that registers built against the original
+/// library load.
+#[unsafe(no_mangle)]
+pub extern "C" fn cloud_pay_security_identification(
+    _req: *const c_char,
+    _resp: *mut c_char,
+    _length: c_int,
+) -> c_int {
+    guard(not_offered)
+}
+
+/// Not offered by this library: returns -3. Exists so that registers built against the original
+/// library load.
+#[unsafe(no_mangle)]
+pub extern "C" fn cloud_pay_security_identification_check(
+    _req: *const c_char,
+    _resp: *mut c_char,
+    _length: c_int,
+) -> c_int {
+    guard(not_offered)
+}

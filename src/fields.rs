@@ -1,0 +1,319 @@
+//! Reading a JSON object that a register wrote: by key, with the register's habits allowed
+//! (numbers as strings), and with errors that name the key, the limit and what was given.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::text::{Text, text};
+
+/// A JSON object with the path that leads to it (`trade_conf.` for example), for messages.
+pub(crate) struct Fields {
+    path: &'static str,
+    map: Map<String, Value>,
+    read: BTreeSet<&'static str>,
+}
+
+impl Fields {
+    /// Parses a whole JSON text that has to be an object.
+    pub(crate) fn parse(json: &str) -> Result<Self, Text> {
+        match serde_json::from_str(json) {
+            Ok(Value::Object(map)) => Ok(Self::new("", map)),
+            Ok(other) => {
+                let got = kind(&other);
+                Err(text!(
+                    "应为 JSON 对象，得到的是{got}",
+                    "expected a JSON object, got {got}"
+                ))
+            }
+            Err(error) => Err(text!("JSON 格式错误：{error}", "malformed JSON: {error}")),
+        }
+    }
+
+    fn new(path: &'static str, map: Map<String, Value>) -> Self {
+        Self {
+            path,
+            map,
+            read: BTreeSet::new(),
+        }
+    }
+
+    /// The object under `key`; an empty one when there is none.
+    pub(crate) fn object(&mut self, key: &'static str, path: &'static str) -> Result<Fields, Text> {
+        match self.take(key) {
+            None => Ok(Fields::new(path, Map::new())),
+            Some(Value::Object(map)) => Ok(Fields::new(path, map)),
+            Some(other) => Err(self.mistyped(key, "JSON 对象", "a JSON object", &other)),
+        }
+    }
+
+    /// Text of at most `limit` characters. An empty text counts as given.
+    pub(crate) fn text(&mut self, key: &'static str, limit: usize) -> Result<Option<String>, Text> {
+        let value = match self.take(key) {
+            None => return Ok(None),
+            Some(Value::String(value)) => value,
+            // Registers write numbers like 12345 where the protocol wants text.
+            Some(Value::Number(value)) => value.to_string(),
+            Some(other) => return Err(self.mistyped(key, "字符串", "a string", &other)),
+        };
+        self.limited(key, limit, value).map(Some)
+    }
+
+    /// Text that must be there and not empty.
+    pub(crate) fn required_text(
+        &mut self,
+        key: &'static str,
+        limit: usize,
+    ) -> Result<String, Text> {
+        match self.text(key, limit)? {
+            Some(value) if !value.is_empty() => Ok(value),
+            _ => Err(self.missing(key)),
+        }
+    }
+
+    /// JSON that travels as text: a string as it is, an object or array written out.
+    pub(crate) fn json_text(
+        &mut self,
+        key: &'static str,
+        limit: usize,
+    ) -> Result<Option<String>, Text> {
+        let value = match self.take(key) {
+            None => return Ok(None),
+            Some(Value::String(value)) => value,
+            Some(value @ (Value::Object(_) | Value::Array(_))) => value.to_string(),
+            Some(other) => {
+                return Err(self.mistyped(
+                    key,
+                    "字符串或 JSON 对象",
+                    "a string or an object",
+                    &other,
+                ));
+            }
+        };
+        self.limited(key, limit, value).map(Some)
+    }
+
+    /// A whole number, written as a number or as a numeric string, within `min..=max`.
+    pub(crate) fn integer(
+        &mut self,
+        key: &'static str,
+        min: i64,
+        max: i64,
+    ) -> Result<Option<i64>, Text> {
+        let value = match self.take(key) {
+            None => return Ok(None),
+            Some(value) => value,
+        };
+        let number = match &value {
+            Value::Number(number) => number.as_i64(),
+            Value::String(digits) => digits.trim().parse().ok(),
+            _ => None,
+        };
+        let path = self.path;
+        match number {
+            Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
+            Some(number) => Err(text!(
+                "{path}{key}：应在 {min} 到 {max} 之间，得到 {number}",
+                "{path}{key}: must be between {min} and {max}, got {number}"
+            )),
+            None => Err(self.mistyped(key, "整数", "a whole number", &value)),
+        }
+    }
+
+    /// A whole number that must be there.
+    pub(crate) fn required_integer(
+        &mut self,
+        key: &'static str,
+        min: i64,
+        max: i64,
+    ) -> Result<i64, Text> {
+        self.integer(key, min, max)?
+            .ok_or_else(|| self.missing(key))
+    }
+
+    /// A switch: 0 or 1, false or true.
+    pub(crate) fn switch(&mut self, key: &'static str) -> Result<Option<bool>, Text> {
+        if let Some(Value::Bool(value)) = self.map.get(key) {
+            let value = *value;
+            self.take(key);
+            return Ok(Some(value));
+        }
+        Ok(self.integer(key, 0, 1)?.map(|value| value == 1))
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, Text> {
+        let Some(given) = self.text(key, 64)? else {
+            return Ok(None);
+        };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == given) {
+            return Ok(Some(*value));
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let words = words.join(" | ");
+        let path = self.path;
+        Err(text!(
+            "{path}{key}：应为 {words}，得到 \"{given}\"",
+            "{path}{key}: must be {words}, got \"{given}\""
+        ))
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(
+        &mut self,
+        key: &'static str,
+        limit: usize,
+    ) -> Result<Option<Vec<String>>, Text> {
+        let items = match self.take(key) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                return Err(self.mistyped(key, "字符串数组", "a list of strings", &other));
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Value::String(value) => texts.push(self.limited(key, limit, value)?),
+                other => return Err(self.mistyped(key, "字符串数组", "a list of strings", &other)),
+            }
+        }
+        Ok(Some(texts))
+    }
+
+    /// The keys nobody asked for. They are accepted; the caller logs them once.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = String> + '_ {
+        let path = self.path;
+        self.map
+            .keys()
+            .filter(|key| !self.read.contains(key.as_str()))
+            .map(move |key| format!("{path}{key}"))
+    }
+
+    /// The error for a key that has to be there.
+    pub(crate) fn missing(&self, key: &str) -> Text {
+        let path = self.path;
+        text!(
+            "{path}{key}：必填，未提供",
+            "{path}{key}: required, but missing or empty"
+        )
+    }
+
+    /// An error about the value under `key`.
+    pub(crate) fn invalid(&self, key: &str, why: &Text) -> Text {
+        let path = self.path;
+        Text::new(
+            format!("{path}{key}：{}", why.pick(crate::text::Language::Zh)),
+            format!("{path}{key}: {}", why.pick(crate::text::Language::En)),
+        )
+    }
+
+    /// Takes the value out; `null` counts as not given.
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.read.insert(key);
+        self.map.remove(key).filter(|value| !value.is_null())
+    }
+
+    fn limited(&self, key: &str, limit: usize, value: String) -> Result<String, Text> {
+        let length = value.chars().count();
+        let path = self.path;
+        if length > limit {
+            return Err(text!(
+                "{path}{key}：最多 {limit} 个字符，得到 {length} 个",
+                "{path}{key}: at most {limit} characters, got {length}"
+            ));
+        }
+        // A NUL would cut the text short on its way back through the C interface.
+        if value.contains('\0') {
+            return Err(text!(
+                "{path}{key}：不能包含 NUL 字符",
+                "{path}{key}: must not contain a NUL character"
+            ));
+        }
+        Ok(value)
+    }
+
+    fn mistyped(&self, key: &str, zh: &str, en: &str, got: &Value) -> Text {
+        let path = self.path;
+        let got = kind(got);
+        text!(
+            "{path}{key}：应为{zh}，得到{got}",
+            "{path}{key}: must be {en}, got {got}"
+        )
+    }
+}
+
+/// What a value is, without the value itself: it may be a secret put under the wrong key.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true/false",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "a number",
+        Value::String(text) if text.is_empty() => "an empty string",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        Fields::parse(json).unwrap()
+    }
+
+    #[test]
+    fn numbers_may_come_as_strings() {
+        let mut fields = fields(r#"{"a":100,"b":"100","c":" 7 "}"#);
+        assert_eq!(fields.integer("a", 1, 200).unwrap(), Some(100));
+        assert_eq!(fields.integer("b", 1, 200).unwrap(), Some(100));
+        assert_eq!(fields.integer("c", 1, 200).unwrap(), Some(7));
+        assert_eq!(fields.integer("d", 1, 200).unwrap(), None);
+    }
+
+    #[test]
+    fn errors_name_the_key_the_limit_and_what_was_given() {
+        let error = |json, f: fn(&mut Fields) -> Text| f(&mut fields(json)).to_string();
+        assert_eq!(
+            error(r#"{"total_fee":0}"#, |f| f
+                .integer("total_fee", 1, 9)
+                .unwrap_err()),
+            "total_fee: must be between 1 and 9, got 0"
+        );
+        assert_eq!(
+            error(r#"{"body":"四个汉字"}"#, |f| f
+                .text("body", 3)
+                .unwrap_err()),
+            "body: at most 3 characters, got 4"
+        );
+        assert_eq!(
+            error(r#"{"total_fee":1.5}"#, |f| f
+                .integer("total_fee", 1, 9)
+                .unwrap_err()),
+            "total_fee: must be a whole number, got a fraction"
+        );
+        assert_eq!(
+            error("{}", |f| f.required_text("out_trade_no", 32).unwrap_err()),
+            "out_trade_no: required, but missing or empty"
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_reported_not_refused() {
+        let mut fields = fields(r#"{"a":1,"zz":2}"#);
+        fields.integer("a", 0, 9).unwrap();
+        assert_eq!(fields.unknown().collect::<Vec<_>>(), ["zz"]);
+    }
+
+    #[test]
+    fn a_value_that_nul_would_cut_is_refused() {
+        assert!(fields("{\"a\":\"x\\u0000y\"}").text("a", 9).is_err());
+    }
+}

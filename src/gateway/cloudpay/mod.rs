@@ -1,0 +1,317 @@
+//! Tencent's cloud pay (微信云支付). Source: its HTTPS API manual; where that is silent or wrong,
+//! the rules here are those that its own clients follow.
+
+mod authen;
+mod envelope;
+mod object;
+mod pss;
+mod states;
+mod wire;
+
+pub use pss::SigningKey;
+
+use serde_json::value::RawValue;
+
+use self::authen::AuthenKey;
+use self::object::Object;
+use super::{Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Verdict, evidence};
+use crate::config::Merchant;
+use crate::http::{HttpRequest, HttpResponse};
+use crate::model::{Evidence, OrderState, Platform, Refund, TradeType};
+use crate::text::{Text, text};
+
+/// The protocol's longest description, in characters.
+const MAX_DESCRIPTION: usize = 255;
+
+/// The cloud-pay gateway for one merchant.
+pub(crate) struct CloudPay {
+    merchant: Merchant,
+    key: AuthenKey,
+}
+
+impl CloudPay {
+    pub(crate) fn new(merchant: Merchant) -> Self {
+        let key = AuthenKey::new(merchant.authen_key.reveal());
+        Self { merchant, key }
+    }
+}
+
+impl Gateway for CloudPay {
+    fn ping_path(&self) -> &'static str {
+        "/cpay/ping"
+    }
+
+    fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text> {
+        let merchant = &self.merchant;
+        let (path, content, signed) = match call {
+            Call::Pay(payment) => {
+                let path = match payment.trade_type() {
+                    TradeType::MicroPay => "/cpay/micro_pay",
+                    TradeType::ScanCode => "/cpay/scan_code_pay",
+                };
+                (path, wire::pay(merchant, payment)?, false)
+            }
+            Call::QueryOrder(key) => ("/cpay/query_order", wire::order(merchant, key)?, false),
+            Call::CloseOrder(key) => ("/cpay/close_order", wire::order(merchant, key)?, false),
+            Call::Reverse(key) => (
+                "/cpay/reverse",
+                wire::order(merchant, key)?,
+                merchant.sign_reverse,
+            ),
+            Call::Refund(refund) => ("/cpay/refund", wire::refund(merchant, refund)?, true),
+            Call::QueryRefund(key) => (
+                "/cpay/query_refund_order",
+                wire::query_refund(merchant, key)?,
+                false,
+            ),
+        };
+        let body = match &merchant.private_key {
+            Some(key) if signed => envelope::signed(&content, key)?,
+            _ => envelope::authenticated(&content, &self.key)?,
+        };
+        Ok(HttpRequest { path, body })
+    }
+
+    fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer {
+        self.judge(call, response)
+            .unwrap_or_else(|reason| Answer::untrusted(response, reason))
+    }
+}
+
+impl CloudPay {
+    /// "Trusting a response", rule by rule. `Err`: the answer is thrown away.
+    fn judge(&self, call: &Call<'_>, response: &HttpResponse) -> Result<Answer, Text> {
+        let http = response.status;
+        if http != 200 {
+            return Err(text!("HTTP 状态 {http}", "HTTP status {http}"));
+        }
+        let opened = envelope::open(&response.body, &self.key)?;
+        let content = Object::parse(&opened.content)
+            .ok_or_else(|| text!("应答内容不是 JSON 对象", "the content is not a JSON object"))?;
+        let status = content
+            .integer("status")
+            .ok_or_else(|| text!("应答没有 status", "the answer has no status"))?;
+        let description = description(call, &content, status);
+        let evidence = evidence(response, opened.authentic, content.integer("log_id"));
+        let verdict = match (status, opened.authentic) {
+            (3, _) | (103, true) => Verdict::Busy(description),
+            (101, false) => Verdict::RefusedUnsigned(description),
+            (_, false) => {
+                return Err(text!(
+                    "状态 {status} 的应答没有认证码",
+                    "an answer of status {status} without authentication"
+                ));
+            }
+            (0, true) => success(call, &content, &evidence)?,
+            (101 | 102 | 104, true) => refusal(call, &content, status, description),
+            (_, true) => {
+                return Err(text!("未知状态 {status}", "unknown status {status}"));
+            }
+        };
+        Ok(Answer { verdict, evidence })
+    }
+}
+
+/// An authentic refusal. 407 is re-entry only in the answer to a payment; a query's "不存在" is
+/// the only refusal of it that says something about the order.
+fn refusal(call: &Call<'_>, content: &Object<'_>, status: i64, description: Text) -> Verdict {
+    let missing = description
+        .pick(crate::text::Language::Zh)
+        .contains("不存在");
+    match call {
+        Call::Pay(_) if status == 104 && content.integer("internal_status") == Some(407) => {
+            Verdict::Reentry(description)
+        }
+        Call::QueryOrder(_) | Call::QueryRefund(_) if status == 104 && missing => Verdict::NotFound,
+        _ => Verdict::Refused(description),
+    }
+}
+
+/// An authentic status 0: what it says, after checking that it answers our question.
+fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result<Verdict, Text> {
+    match call {
+        Call::Pay(payment) => {
+            let key = OrderKey::of(payment);
+            let part = part(content, wire::pay_key(key.trade_type))?;
+            match key.trade_type {
+                TradeType::MicroPay => order(&key, &part),
+                TradeType::ScanCode => code_ready(&part),
+            }
+        }
+        Call::QueryOrder(key) => order(key, &part(content, "query_order")?),
+        Call::CloseOrder(_) | Call::Reverse(_) => Ok(Verdict::Done),
+        Call::Refund(request) => {
+            let part = part(content, "refund")?;
+            let raw = part.raw("refund_order_content").ok_or_else(no_content)?;
+            let key = RefundKey {
+                trade_no: Some(request.trade_no.clone()),
+                refund_no: request.refund_no.clone(),
+                platform: request.platform,
+            };
+            let verdict = refund(&key, raw, evidence)?;
+            if let Verdict::Refund(refund) = &verdict
+                && refund.refund_fee != Some(request.refund_fee)
+            {
+                return Err(text!(
+                    "应答的退款金额不是所请求的金额",
+                    "the answer is about another refund_fee"
+                ));
+            }
+            Ok(verdict)
+        }
+        Call::QueryRefund(key) => {
+            let part = part(content, "query_refund_order")?;
+            let list = part.raw("refund_order_content").ok_or_else(no_content)?;
+            let refunds: Vec<&RawValue> = serde_json::from_str(list.get())
+                .map_err(|error| text!("退款列表：{error}", "the list of refunds: {error}"))?;
+            if refunds.is_empty() {
+                return Ok(Verdict::NotFound);
+            }
+            let ours = refunds.into_iter().find(|raw| {
+                Object::parse(raw.get()).and_then(|refund| refund.text("out_refund_no"))
+                    == Some(key.refund_no.clone())
+            });
+            refund(key, ours.ok_or_else(other_order)?, evidence)
+        }
+    }
+}
+
+fn part<'a>(content: &Object<'a>, key: &str) -> Result<Object<'a>, Text> {
+    content
+        .object(key)
+        .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))
+}
+
+fn no_content() -> Text {
+    text!("应答没有订单信息", "the answer has no order content")
+}
+
+fn other_order() -> Text {
+    text!("应答属于另一笔订单", "the answer is about another order")
+}
+
+/// An order's state, bound to the order and the amount that were asked for.
+fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
+    let raw = part.raw("order_content").ok_or_else(no_content)?;
+    let content = Object::parse(raw.get()).ok_or_else(no_content)?;
+    if content.text("out_trade_no").as_deref() != Some(&key.trade_no) {
+        return Err(other_order());
+    }
+    let total_fee = content.integer("total_fee");
+    if let (Some(answered), Some(asked)) = (total_fee, key.total_fee)
+        && answered != asked
+    {
+        return Err(text!(
+            "应答金额 {answered} 不是订单金额 {asked}",
+            "the answer's amount {answered} is not the order's {asked}"
+        ));
+    }
+    let extension = content.object(match key.platform {
+        Platform::WeChat => "wxpay_order_content_ext",
+        Platform::Alipay => "alipay_order_content_ext",
+    });
+    let state = extension
+        .as_ref()
+        .and_then(|extension| extension.integer("current_trade_state"))
+        .map_or(OrderState::Unknown, |number| {
+            states::order_state(key.platform, key.trade_type, number)
+        });
+    if state == OrderState::Paid && total_fee.is_none() {
+        return Err(text!(
+            "应答没有金额，不能证明已支付",
+            "the answer names no amount, so it doesn't prove a payment"
+        ));
+    }
+    let device_id = part
+        .object("order_client")
+        .and_then(|client| client.text("device_id"));
+    Ok(Verdict::Order(Box::new(OrderFacts {
+        state,
+        total_fee,
+        transaction_id: content.text("transaction_id"),
+        time_end: content.integer("time_end").filter(|time| *time > 0),
+        code_url: content.text("code_url"),
+        message: extension
+            .and_then(|extension| extension.text("trade_state_desc"))
+            .map(|words| Text::verbatim(printable(&words))),
+        device_id,
+        content: Some(raw.to_owned()),
+    })))
+}
+
+/// The answer to scan_code_pay: a code for the order just sent, and nothing that names it.
+fn code_ready(part: &Object<'_>) -> Result<Verdict, Text> {
+    let code_url = part
+        .text("code_url")
+        .ok_or_else(|| text!("应答没有 code_url", "the answer has no code_url"))?;
+    Ok(Verdict::Order(Box::new(OrderFacts {
+        state: OrderState::CodeReady,
+        total_fee: None,
+        transaction_id: None,
+        time_end: None,
+        code_url: Some(code_url),
+        message: None,
+        device_id: None,
+        content: None,
+    })))
+}
+
+/// A refund's state, bound to the refund and the order that were asked for.
+fn refund(key: &RefundKey, raw: &RawValue, evidence: &Evidence) -> Result<Verdict, Text> {
+    let content = Object::parse(raw.get()).ok_or_else(no_content)?;
+    if content.text("out_refund_no").as_deref() != Some(&key.refund_no) {
+        return Err(other_order());
+    }
+    let trade_no = content.text("out_trade_no");
+    if let (Some(answered), Some(asked)) = (&trade_no, &key.trade_no)
+        && answered != asked
+    {
+        return Err(other_order());
+    }
+    let number = match key.platform {
+        Platform::WeChat => content
+            .object("wxpay_refund_order_content_ext")
+            .and_then(|extension| extension.integer("state")),
+        Platform::Alipay => content
+            .object("alipay_refund_order_content_ext")
+            .and_then(|extension| extension.integer("refund_status")),
+    };
+    let Some(state) = states::refund_state(key.platform, number.unwrap_or(0)) else {
+        return Ok(Verdict::NotFound);
+    };
+    Ok(Verdict::Refund(Box::new(Refund {
+        refund_no: key.refund_no.clone(),
+        trade_no: trade_no
+            .or_else(|| key.trade_no.clone())
+            .unwrap_or_default(),
+        refund_id: content.text("refund_id"),
+        state,
+        refund_fee: content.integer("refund_fee"),
+        evidence: evidence.clone(),
+        content: Some(raw.to_owned()),
+    })))
+}
+
+/// What the gateway says of its status. A payment code that it repeats is masked again.
+fn description(call: &Call<'_>, content: &Object<'_>, status: i64) -> Text {
+    let Some(words) = content.text("description") else {
+        return text!("网关状态 {status}", "gateway status {status}");
+    };
+    let words = match call {
+        Call::Pay(payment) => match &payment.code {
+            Some(code) => words.replace(code.reveal(), &code.masked()),
+            None => words,
+        },
+        _ => words,
+    };
+    Text::verbatim(printable(&words))
+}
+
+/// A gateway's words as one line of bounded length: they go into logs and messages.
+fn printable(words: &str) -> String {
+    words
+        .chars()
+        .take(MAX_DESCRIPTION)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

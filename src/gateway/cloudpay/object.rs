@@ -1,0 +1,42 @@
+//! Reading an answer's JSON without believing its types: numbers may be strings, anything may be
+//! missing, and every part stays as the gateway wrote it.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+/// A JSON object whose values are still text.
+pub(super) struct Object<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Object<'a> {
+    /// Parses an object; `None` for everything else.
+    pub(super) fn parse(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok().map(Self)
+    }
+
+    /// The value under `key` as the gateway wrote it.
+    pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.get(key).copied()
+    }
+
+    /// The object under `key`.
+    pub(super) fn object(&self, key: &str) -> Option<Object<'a>> {
+        Self::parse(self.raw(key)?.get())
+    }
+
+    /// Text that isn't empty; a number counts as its digits.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        let raw = self.raw(key)?.get();
+        let text = match serde_json::from_str(raw).ok()? {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// A whole number, as a number or as a numeric string.
+    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+        self.text(key)?.trim().parse().ok()
+    }
+}

@@ -1,0 +1,277 @@
+//! The contents of requests, field by field as the manual's tables have them. What the register
+//! did not give is not sent: "not filled" and "filled with empty" differ.
+
+use rsa::rand_core::{OsRng, RngCore};
+use serde::Serialize;
+
+use super::authen::hex;
+use crate::config::Merchant;
+use crate::gateway::{OrderKey, RefundKey};
+use crate::model::{Payment, Platform, RefundRequest, TradeType};
+use crate::text::{Text, text};
+
+/// `body` is required by the protocol but not by the ABI: what is bought when nobody said.
+const DEFAULT_BODY: &str = "线下消费";
+
+#[derive(Serialize)]
+struct Content<'a, T> {
+    pay_mch_key: MchKey<'a>,
+    order_client: Client<'a>,
+    nonce_str: String,
+    #[serde(flatten)]
+    own: T,
+}
+
+#[derive(Serialize)]
+struct MchKey<'a> {
+    pay_platform: i64,
+    sub_pay_platform: i64,
+    out_mch_id: &'a str,
+    out_sub_mch_id: &'a str,
+    out_shop_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Client<'a> {
+    device_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staff_id: Option<&'a str>,
+    terminal_type: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_terminal_type: Option<i64>,
+    machine_no: &'a str,
+    sdk_version: &'a str,
+    spbill_create_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sn_code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PayPart<'a> {
+    pay_content: PayContent<'a>,
+}
+
+#[derive(Serialize)]
+struct PayContent<'a> {
+    out_trade_no: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author_code: Option<&'a str>,
+    total_fee: i64,
+    fee_type: &'a str,
+    body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_flow_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_expire: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wxpay_pay_content_ext: Option<WeChatPart<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alipay_pay_content_ext: Option<AlipayPart<'a>>,
+}
+
+#[derive(Serialize, PartialEq, Default)]
+struct WeChatPart<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goods_tag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_pay: Option<&'a str>,
+}
+
+#[derive(Serialize, PartialEq, Default)]
+struct AlipayPart<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discountable_amount: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undiscountable_amount: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    royalty_info: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extend_params: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disable_pay_channels: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct OrderPart<'a> {
+    out_trade_no: &'a str,
+    trade_type: i64,
+}
+
+#[derive(Serialize)]
+struct RefundPart<'a> {
+    refund_content: RefundContent<'a>,
+}
+
+#[derive(Serialize)]
+struct RefundContent<'a> {
+    out_trade_no: &'a str,
+    out_refund_no: &'a str,
+    total_fee: i64,
+    refund_fee: i64,
+    refund_fee_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct QueryRefundPart<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_trade_no: Option<&'a str>,
+    out_refund_no: &'a str,
+}
+
+/// The content of micro_pay and scan_code_pay.
+pub(super) fn pay(merchant: &Merchant, payment: &Payment) -> Result<String, Text> {
+    let wechat = WeChatPart {
+        attach: payment.attach.as_deref(),
+        goods_tag: payment.goods_tag.as_deref(),
+        product_id: payment.product_id.as_deref(),
+        limit_pay: payment.limit_pay.as_deref(),
+    };
+    let alipay = AlipayPart {
+        discountable_amount: payment.alipay.discountable_amount,
+        undiscountable_amount: payment.alipay.undiscountable_amount,
+        product_code: payment.alipay.product_code.as_deref(),
+        royalty_info: payment.alipay.royalty_info.as_deref(),
+        extend_params: payment.alipay.extend_params.as_deref(),
+        disable_pay_channels: payment.alipay.disable_pay_channels.as_deref(),
+    };
+    let pay_content = PayContent {
+        out_trade_no: &payment.trade_no,
+        author_code: payment.code.as_ref().map(|code| code.reveal()),
+        total_fee: payment.total_fee,
+        fee_type: "CNY",
+        body: payment
+            .body
+            .as_deref()
+            .filter(|body| !body.is_empty())
+            .unwrap_or(DEFAULT_BODY),
+        client_flow_id: payment.client_flow_id.as_deref(),
+        detail: payment.detail.as_deref(),
+        remark: payment.remark.as_deref(),
+        time_expire: payment.time_expire,
+        wxpay_pay_content_ext: Some(wechat)
+            .filter(|part| payment.platform == Platform::WeChat && *part != WeChatPart::default()),
+        alipay_pay_content_ext: Some(alipay)
+            .filter(|part| payment.platform == Platform::Alipay && *part != AlipayPart::default()),
+    };
+    content(
+        merchant,
+        payment.platform,
+        payment.sub_platform,
+        PayPart { pay_content },
+    )
+}
+
+/// The content of query_order, close_order and reverse.
+pub(super) fn order(merchant: &Merchant, key: &OrderKey) -> Result<String, Text> {
+    let part = OrderPart {
+        out_trade_no: &key.trade_no,
+        trade_type: key.trade_type.number(),
+    };
+    content(merchant, key.platform, key.sub_platform, part)
+}
+
+/// The content of refund.
+pub(super) fn refund(merchant: &Merchant, refund: &RefundRequest) -> Result<String, Text> {
+    let refund_content = RefundContent {
+        out_trade_no: &refund.trade_no,
+        out_refund_no: &refund.refund_no,
+        total_fee: refund.total_fee,
+        refund_fee: refund.refund_fee,
+        refund_fee_type: "CNY",
+        refund_reason: refund.reason.as_deref(),
+    };
+    content(
+        merchant,
+        refund.platform,
+        refund.platform.sub_number(),
+        RefundPart { refund_content },
+    )
+}
+
+/// The content of query_refund_order.
+pub(super) fn query_refund(merchant: &Merchant, key: &RefundKey) -> Result<String, Text> {
+    let part = QueryRefundPart {
+        out_trade_no: key.trade_no.as_deref(),
+        out_refund_no: &key.refund_no,
+    };
+    content(merchant, key.platform, key.platform.sub_number(), part)
+}
+
+fn content<T: Serialize>(
+    merchant: &Merchant,
+    platform: Platform,
+    sub_pay_platform: i64,
+    own: T,
+) -> Result<String, Text> {
+    let content = Content {
+        pay_mch_key: MchKey {
+            pay_platform: platform.number(),
+            sub_pay_platform,
+            out_mch_id: &merchant.out_mch_id,
+            out_sub_mch_id: &merchant.out_sub_mch_id,
+            out_shop_id: &merchant.out_shop_id,
+        },
+        order_client: Client {
+            device_id: &merchant.device_id,
+            staff_id: merchant.staff_id.as_deref(),
+            terminal_type: TERMINAL_TYPE,
+            sub_terminal_type: merchant.sub_terminal_type,
+            machine_no: &merchant.machine_no,
+            sdk_version: SDK_VERSION,
+            spbill_create_ip: &merchant.spbill_create_ip,
+            sn_code: merchant.sn_code.as_deref(),
+        },
+        nonce_str: nonce()?,
+        own,
+    };
+    serde_json::to_string(&content)
+        .map_err(|error| text!("内部错误：{error}", "internal error: {error}"))
+}
+
+/// Protocol: 1 Windows, 4 Linux, 100 other.
+const TERMINAL_TYPE: i32 = if cfg!(windows) {
+    1
+} else if cfg!(target_os = "linux") {
+    4
+} else {
+    100
+};
+
+/// Protocol: at most 10 characters.
+const SDK_VERSION: &str = {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(version.len() <= 10, "sdk_version has at most 10 characters");
+    version
+};
+
+/// 32 upper-case hex characters from the operating system's random source.
+fn nonce() -> Result<String, Text> {
+    let mut bytes = [0; 16];
+    OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
+        text!(
+            "操作系统随机数不可用：{error}",
+            "the operating system's random source failed: {error}"
+        )
+    })?;
+    Ok(hex(&bytes))
+}
+
+/// The response key of a payment.
+pub(super) fn pay_key(trade_type: TradeType) -> &'static str {
+    match trade_type {
+        TradeType::MicroPay => "micro_pay",
+        TradeType::ScanCode => "scan_code_pay",
+    }
+}

@@ -1,0 +1,163 @@
+//! What a gateway is to the engine: a pure translation between calls and HTTP. No threads, no
+//! sockets, no journal here.
+
+pub(crate) mod cloudpay;
+
+use serde_json::value::RawValue;
+
+use crate::http::{HttpRequest, HttpResponse};
+use crate::model::{
+    Evidence, OrderState, Payment, Platform, Refund, RefundRequest, Source, TradeType,
+};
+use crate::text::Text;
+
+/// Translates calls into requests and answers into what they prove.
+pub(crate) trait Gateway: Send + Sync {
+    /// The path whose GET tells whether a domain can be used.
+    fn ping_path(&self) -> &'static str;
+
+    /// The request for a call, authenticated.
+    fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text>;
+
+    /// What an answer to that call proves. Never more than that.
+    fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer;
+}
+
+/// An order as a gateway needs to know it. An answer has to name this order and this amount.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderKey {
+    pub(crate) trade_no: String,
+    pub(crate) platform: Platform,
+    pub(crate) sub_platform: i64,
+    pub(crate) trade_type: TradeType,
+    /// `None` for orders that the journal doesn't know.
+    pub(crate) total_fee: Option<i64>,
+}
+
+impl OrderKey {
+    pub(crate) fn of(payment: &Payment) -> Self {
+        Self {
+            trade_no: payment.trade_no.clone(),
+            platform: payment.platform,
+            sub_platform: payment.sub_platform,
+            trade_type: payment.trade_type(),
+            total_fee: Some(payment.total_fee),
+        }
+    }
+}
+
+/// A refund as a gateway needs to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct RefundKey {
+    pub(crate) trade_no: Option<String>,
+    pub(crate) refund_no: String,
+    pub(crate) platform: Platform,
+}
+
+/// What is asked of the gateway.
+pub(crate) enum Call<'a> {
+    Pay(&'a Payment),
+    QueryOrder(&'a OrderKey),
+    CloseOrder(&'a OrderKey),
+    Reverse(&'a OrderKey),
+    Refund(&'a RefundRequest),
+    QueryRefund(&'a RefundKey),
+}
+
+impl Call<'_> {
+    /// For the log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Call::Pay(payment) => match payment.trade_type() {
+                TradeType::MicroPay => "micro_pay",
+                TradeType::ScanCode => "scan_code_pay",
+            },
+            Call::QueryOrder(_) => "query_order",
+            Call::CloseOrder(_) => "close_order",
+            Call::Reverse(_) => "reverse",
+            Call::Refund(_) => "refund",
+            Call::QueryRefund(_) => "query_refund",
+        }
+    }
+
+    /// The order or refund number, for the log.
+    pub(crate) fn number(&self) -> &str {
+        match self {
+            Call::Pay(payment) => &payment.trade_no,
+            Call::QueryOrder(key) | Call::CloseOrder(key) | Call::Reverse(key) => &key.trade_no,
+            Call::Refund(refund) => &refund.refund_no,
+            Call::QueryRefund(key) => &key.refund_no,
+        }
+    }
+}
+
+/// An answer, judged.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) verdict: Verdict,
+    pub(crate) evidence: Evidence,
+}
+
+/// What an answer proves (`cloudpay.md`, "Trusting a response").
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Authentic, and about this order.
+    Order(Box<OrderFacts>),
+    /// Authentic, and about this refund.
+    Refund(Box<Refund>),
+    /// Authentic: the call worked, and that is all the answer says (close, reverse).
+    Done,
+    /// Authentic: there is no such order, or no such refund.
+    NotFound,
+    /// Authentic: refused.
+    Refused(Text),
+    /// Authentic: the order number belongs to another payment.
+    Reentry(Text),
+    /// Refused, by an answer that is unsigned by design: very likely true.
+    RefusedUnsigned(Text),
+    /// The gateway itself doesn't know; ask again in a few seconds.
+    Busy(Text),
+    /// The answer was thrown away: it proves nothing.
+    Untrusted(Text),
+}
+
+/// What an authentic answer says of an order.
+#[derive(Debug)]
+pub(crate) struct OrderFacts {
+    pub(crate) state: OrderState,
+    pub(crate) total_fee: Option<i64>,
+    pub(crate) transaction_id: Option<String>,
+    pub(crate) time_end: Option<i64>,
+    pub(crate) code_url: Option<String>,
+    /// A description of the state, for people.
+    pub(crate) message: Option<Text>,
+    /// The register that made the payment, where the answer says so.
+    pub(crate) device_id: Option<String>,
+    /// The gateway's own `order_content`.
+    pub(crate) content: Option<Box<RawValue>>,
+}
+
+impl Answer {
+    /// An answer that proves nothing.
+    pub(crate) fn untrusted(response: &HttpResponse, reason: Text) -> Self {
+        Self {
+            verdict: Verdict::Untrusted(reason),
+            evidence: evidence(response, false, None),
+        }
+    }
+}
+
+/// The evidence that this answer is, as of now.
+pub(crate) fn evidence(
+    response: &HttpResponse,
+    authenticated: bool,
+    log_id: Option<i64>,
+) -> Evidence {
+    Evidence {
+        source: Source::Gateway,
+        authenticated,
+        time_ms: crate::clock::now_ms(),
+        domain: response.domain.clone(),
+        log_id,
+    }
+}

@@ -1,0 +1,356 @@
+//! The only sockets of the library: HTTPS to the gateway's domains, with failover, and with a
+//! clear line between "nothing was sent" and "nobody knows".
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use ureq::{Agent, Error as UreqError};
+
+use crate::config::Config;
+use crate::lock;
+use crate::text::{Text, text};
+
+/// Idle connections are dropped after this: well before any server's keep-alive ends, so that a
+/// stale connection is never the reason for an unknown result.
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
+
+/// The prober keeps one connection warm by asking this often.
+pub(crate) const WARM_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A domain that could not be connected to is tried last for this long.
+const DOWN_TIME: Duration = Duration::from_secs(30);
+
+/// No answer of the protocol comes near this; a longer one is not read.
+const MAX_ANSWER: u64 = 8 * 1024 * 1024;
+
+/// A name that was looked up is good for this long, and longer when the name server is gone.
+const NAME_LIFE: Duration = Duration::from_secs(60);
+
+/// A request as a gateway encodes it.
+#[derive(Clone)]
+pub(crate) struct HttpRequest {
+    /// Path below the domain, with its leading slash.
+    pub(crate) path: &'static str,
+    /// The JSON body.
+    pub(crate) body: Vec<u8>,
+}
+
+/// An answer, whatever it says.
+pub(crate) struct HttpResponse {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// The body, whole.
+    pub(crate) body: Vec<u8>,
+    /// The domain that gave it.
+    pub(crate) domain: String,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum SendError {
+    /// No byte of the request left: DNS, TCP or TLS failed on every domain.
+    NotSent(Text),
+    /// Something was sent, or may have been.
+    Lost(Text),
+}
+
+/// Which failures allow another domain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failover {
+    /// Only "nothing was sent": for everything that moves money.
+    NotSent,
+    /// Any failure: for reads.
+    Any,
+}
+
+/// The gateway's domains and the connections to them.
+pub(crate) struct Http {
+    agent: Agent,
+    domains: Vec<Domain>,
+}
+
+struct Domain {
+    base: String,
+    down_until: Mutex<Option<Instant>>,
+}
+
+impl Http {
+    pub(crate) fn new(config: &Config) -> Self {
+        let roots = match &config.ca_pem {
+            Some(pem) => RootCerts::Specific(std::sync::Arc::new(parse_roots(pem))),
+            None => RootCerts::WebPki,
+        };
+        let proxy = config
+            .proxy
+            .as_ref()
+            .and_then(|proxy| ureq::Proxy::new(proxy.reveal()).ok());
+        let connections = config.worker_threads.saturating_add(4);
+        let settings = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(proxy)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .user_agent(concat!("cloudpay/", env!("CARGO_PKG_VERSION")))
+            .max_idle_age(IDLE_LIMIT)
+            .max_idle_connections(connections.saturating_mul(2))
+            .max_idle_connections_per_host(connections)
+            .timeout_resolve(Some(config.connect_timeout))
+            .timeout_connect(Some(config.connect_timeout))
+            .timeout_global(Some(config.request_timeout))
+            .build();
+        let connector = MarkWrites(DefaultConnector::new());
+        Self {
+            agent: Agent::with_parts(settings, connector, NameCache::default()),
+            domains: config
+                .domains
+                .iter()
+                .map(|base| Domain {
+                    base: base.clone(),
+                    down_until: Mutex::new(None),
+                })
+                .collect(),
+        }
+    }
+
+    /// Sends a POST to the first domain that takes it. Blocks for at most the request timeout
+    /// times the number of domains.
+    pub(crate) fn post(
+        &self,
+        request: &HttpRequest,
+        failover: Failover,
+    ) -> Result<HttpResponse, SendError> {
+        let mut last = None;
+        for domain in self.in_order() {
+            match self.exchange(domain, request.path, Some(&request.body)) {
+                Ok(answer) if answer.status == 200 || failover == Failover::NotSent => {
+                    return Ok(answer);
+                }
+                // A proxy's error page on one domain: another one may have the answer.
+                Ok(answer) => last = Some(Ok(answer)),
+                Err(error @ SendError::Lost(_)) if failover == Failover::NotSent => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    // An answer, or the news that something was sent, outweighs "not sent".
+                    if !matches!((&last, &error), (Some(Ok(_) | Err(SendError::Lost(_))), _)) {
+                        last = Some(Err(error));
+                    }
+                }
+            }
+        }
+        last.unwrap_or_else(|| Err(SendError::NotSent(text!("没有可用域名", "no domain"))))
+    }
+
+    /// Asks the preferred domain for a sign of life, which also warms its connection, and the
+    /// next ones until one answers.
+    pub(crate) fn probe(&self, path: &str) {
+        for domain in &self.domains {
+            match self.exchange(domain, path, None) {
+                Ok(answer) => {
+                    *lock(&domain.down_until) = None;
+                    tracing::debug!(domain = %domain.base, status = answer.status, "probe answered");
+                    return;
+                }
+                Err(error) => {
+                    let (SendError::NotSent(reason) | SendError::Lost(reason)) = error;
+                    tracing::warn!(domain = %domain.base, %reason, "probe failed");
+                }
+            }
+        }
+    }
+
+    /// Cuts every connection: exchanges under way end at once with an error.
+    pub(crate) fn cut(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    /// The domains that are up, in order of preference, then the others.
+    fn in_order(&self) -> Vec<&Domain> {
+        let now = Instant::now();
+        let (up, down): (Vec<&Domain>, Vec<&Domain>) = self
+            .domains
+            .iter()
+            .partition(|domain| lock(&domain.down_until).is_none_or(|until| until <= now));
+        up.into_iter().chain(down).collect()
+    }
+
+    fn exchange(
+        &self,
+        domain: &Domain,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<HttpResponse, SendError> {
+        let url = format!("{}{path}", domain.base);
+        WRITTEN.set(false);
+        let answer = match body {
+            Some(body) => self
+                .agent
+                .post(&url)
+                .header("content-type", "application/json")
+                .send(body),
+            None => self.agent.get(&url).call(),
+        };
+        let answer = answer.and_then(|mut answer| {
+            let status = answer.status().as_u16();
+            let body = answer
+                .body_mut()
+                .with_config()
+                .limit(MAX_ANSWER)
+                .read_to_vec()?;
+            Ok((status, body))
+        });
+        match answer {
+            Ok((status, body)) => Ok(HttpResponse {
+                status,
+                body,
+                domain: domain.base.clone(),
+            }),
+            Err(error) => {
+                let reason = explain(&domain.base, &error);
+                if WRITTEN.get() {
+                    return Err(SendError::Lost(reason));
+                }
+                *lock(&domain.down_until) = Some(Instant::now() + DOWN_TIME);
+                Err(SendError::NotSent(reason))
+            }
+        }
+    }
+}
+
+fn explain(domain: &str, error: &UreqError) -> Text {
+    let detail = error.to_string();
+    let clock = matches!(error, UreqError::Rustls(_))
+        && (detail.contains("Expired") || detail.contains("NotValidYet"));
+    if clock {
+        return text!(
+            "{domain}：服务器证书不在有效期内，请检查本机日期（{detail}）",
+            "{domain}: the server's certificate is not valid now; check this machine's date ({detail})"
+        );
+    }
+    text!("{domain}：{detail}", "{domain}: {detail}")
+}
+
+/// The certificates in a PEM file.
+pub(crate) fn parse_roots(pem: &[u8]) -> Vec<Certificate<'static>> {
+    parse_pem(pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect()
+}
+
+thread_local! {
+    /// Whether the exchange of this thread has handed bytes of its request to a connection.
+    /// ureq runs an exchange on the thread that asks for it.
+    static WRITTEN: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is making a connection: what is written then is handshake (with a
+    /// proxy, with TLS), not request.
+    static CONNECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes connections as ureq does by default, and marks what is written to them later.
+#[derive(Debug)]
+struct MarkWrites(DefaultConnector);
+
+impl Connector for MarkWrites {
+    type Out = MarkedTransport<Box<dyn Transport>>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, UreqError> {
+        // A connection through a proxy makes another one inside: only the outermost call ends it.
+        let outer = CONNECTING.replace(true);
+        let made = self.0.connect(details, chained);
+        CONNECTING.set(outer);
+        Ok(made?.map(MarkedTransport))
+    }
+}
+
+#[derive(Debug)]
+struct MarkedTransport<T>(T);
+
+impl<T: Transport> Transport for MarkedTransport<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), UreqError> {
+        if !CONNECTING.get() {
+            WRITTEN.set(true);
+        }
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, UreqError> {
+        self.0.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+}
+
+/// ureq looks a name up for every request, pooled connection or not, on a new thread. This
+/// remembers the answer, and outlives a name server that goes away.
+#[derive(Default)]
+struct NameCache {
+    known: Mutex<HashMap<String, (Instant, ResolvedSocketAddrs)>>,
+    system: DefaultResolver,
+}
+
+impl Resolver for NameCache {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, UreqError> {
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("http") => 80,
+            _ => 443,
+        });
+        let host = uri.host().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+            let mut addresses = self.empty();
+            addresses.push((address, port).into());
+            return Ok(addresses);
+        }
+        let key = format!("{host}:{port}");
+        let known = lock(&self.known).get(&key).cloned();
+        if let Some((since, addresses)) = &known
+            && since.elapsed() < NAME_LIFE
+        {
+            return Ok(addresses.clone());
+        }
+        match self.system.resolve(uri, config, timeout) {
+            Ok(addresses) => {
+                lock(&self.known).insert(key, (Instant::now(), addresses.clone()));
+                Ok(addresses)
+            }
+            Err(error) => known.map(|(_, addresses)| addresses).ok_or(error),
+        }
+    }
+}
+
+impl fmt::Debug for NameCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NameCache")
+    }
+}

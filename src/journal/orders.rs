@@ -1,0 +1,296 @@
+//! Orders in the journal.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::value::RawValue;
+
+use super::{Journal, Ticket};
+use crate::model::{Evidence, Order, OrderState, Payment, Platform, Source, TradeType};
+
+/// An order as the journal has it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredOrder {
+    pub(crate) order: Order,
+    pub(crate) trade_type: TradeType,
+    pub(crate) platform: Platform,
+    pub(crate) sub_platform: i64,
+    pub(crate) total_fee: i64,
+    /// First two and last four digits of the payment code.
+    pub(crate) payment_code: Option<String>,
+    pub(crate) content_digest: Vec<u8>,
+    pub(crate) created_ms: i64,
+    /// A late payment is looked for until then.
+    pub(crate) watch_until_ms: Option<i64>,
+}
+
+impl StoredOrder {
+    /// How long ago it was accepted; zero when the clock was set back since.
+    pub(crate) fn age(&self, now_ms: i64) -> std::time::Duration {
+        let age = u64::try_from(now_ms - self.created_ms).unwrap_or(0);
+        std::time::Duration::from_millis(age)
+    }
+}
+
+/// What became of an order offered to the journal.
+pub(crate) enum Accepted {
+    /// It is new, and now durable.
+    New,
+    /// The journal has had an order under this number.
+    Known(Box<StoredOrder>),
+}
+
+/// The columns, in the order that [`stored`] reads them.
+const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform, total_fee, \
+     payment_code, content_sha256, state, code_url, transaction_id, time_end, message, \
+     order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
+     evidence_log_id, watch_until_ms, late, recovered, created_ms";
+
+const OPEN: &str = "state IN ('paying', 'code_ready', 'unknown')";
+
+/// Keys of `order_content` that hold the payment code or say who the customer is.
+const PRIVATE_KEYS: [&str; 7] = [
+    "author_code",
+    "open_id",
+    "sub_open_id",
+    "user_id",
+    "buyer_logon_id",
+    "buyer_user_id",
+    "buyer_id",
+];
+
+impl Journal {
+    /// Writes a new order, unless its number is taken.
+    pub(crate) fn accept(&self, payment: &Payment) -> Ticket<Accepted> {
+        let trade_no = payment.trade_no.clone();
+        let trade_type = payment.trade_type().number();
+        let platform = payment.platform.number();
+        let sub_platform = payment.sub_platform;
+        let total_fee = payment.total_fee;
+        let code = payment.code.as_ref().map(|code| code.masked());
+        let digest = payment.content_digest();
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            if let Some(known) = find(db, &trade_no)? {
+                return Ok(Accepted::Known(Box::new(known)));
+            }
+            db.prepare_cached(
+                "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
+                     total_fee, payment_code, content_sha256, state, message, created_ms,
+                     late, recovered, reported)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'paying', '', ?8, 0, 0, 0)",
+            )?
+            .execute(params![
+                trade_no,
+                trade_type,
+                platform,
+                sub_platform,
+                total_fee,
+                code,
+                digest,
+                now
+            ])?;
+            Ok(Accepted::New)
+        })
+    }
+
+    /// Writes where an order stands now.
+    pub(crate) fn record(&self, order: &Order, watch_until_ms: Option<i64>) -> Ticket<()> {
+        let order = order.clone();
+        self.submit(move |db| update(db, &order, watch_until_ms))
+    }
+
+    /// The order with this number.
+    pub(crate) fn find_order(&self, trade_no: &str) -> Ticket<Option<StoredOrder>> {
+        let trade_no = trade_no.to_owned();
+        self.submit(move |db| find(db, &trade_no))
+    }
+
+    /// At start: marks what an earlier process left unfinished or untold, and gives the orders
+    /// that have to be asked about: those without a final state, and those still watched.
+    pub(crate) fn recover(&self) -> Ticket<Vec<StoredOrder>> {
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            db.execute("UPDATE orders SET recovered = 1 WHERE reported = 0", [])?;
+            let mut orders = select(db, &format!("{OPEN} ORDER BY created_ms"), [])?;
+            orders.extend(select(db, "watch_until_ms > ?1", [now])?);
+            Ok(orders)
+        })
+    }
+
+    /// Orders without a final state, recovered ones and late ones that the register has not been
+    /// told about. Without their `order_content`.
+    pub(crate) fn pending(&self) -> Ticket<Vec<StoredOrder>> {
+        self.submit(move |db| {
+            let mut orders = select(
+                db,
+                &format!(
+                    "reported = 0 AND ({OPEN} OR recovered = 1 OR late = 1) ORDER BY created_ms"
+                ),
+                [],
+            )?;
+            for stored in &mut orders {
+                stored.order.content = None;
+            }
+            Ok(orders)
+        })
+    }
+
+    /// Notes that the register knows an order's final state.
+    pub(crate) fn reported(&self, trade_no: &str) {
+        let trade_no = trade_no.to_owned();
+        self.submit_lazily(move |db| {
+            db.prepare_cached(&format!(
+                "UPDATE orders SET reported = 1
+                 WHERE out_trade_no = ?1 AND reported = 0 AND NOT {OPEN}"
+            ))?
+            .execute([trade_no])
+            .map(drop)
+        });
+    }
+
+    /// The next order number's second and counter: never the same, never back, whatever the
+    /// clock does.
+    pub(crate) fn next_number(&self, counters_per_second: i64) -> Ticket<(i64, i64)> {
+        let now = crate::clock::now_ms() / 1000;
+        self.submit(move |db| {
+            let (second, counter): (i64, i64) = db
+                .prepare_cached("SELECT number_second, number_counter FROM journal")?
+                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (second, counter) = if now > second {
+                (now, 0)
+            } else if counter + 1 < counters_per_second {
+                (second, counter + 1)
+            } else {
+                (second + 1, 0)
+            };
+            db.prepare_cached("UPDATE journal SET number_second = ?1, number_counter = ?2")?
+                .execute([second, counter])?;
+            Ok((second, counter))
+        })
+    }
+}
+
+fn find(db: &Connection, trade_no: &str) -> rusqlite::Result<Option<StoredOrder>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM orders WHERE out_trade_no = ?1"
+    ))?
+    .query_row([trade_no], stored)
+    .optional()
+}
+
+fn select(
+    db: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<StoredOrder>> {
+    db.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE {condition}"))?
+        .query_map(values, stored)?
+        .collect()
+}
+
+fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqlite::Result<()> {
+    let content = order.content.as_deref().map(without_private);
+    let evidence = order.evidence.as_ref();
+    let final_ms = order.state.is_final().then(crate::clock::now_ms);
+    db.prepare_cached(
+        "UPDATE orders SET state = ?2, code_url = coalesce(?3, code_url),
+             transaction_id = coalesce(?4, transaction_id), time_end = coalesce(?5, time_end),
+             message = ?6, order_content = coalesce(?7, order_content),
+             evidence_source = ?8, evidence_authentic = ?9, evidence_time_ms = ?10,
+             evidence_domain = ?11, evidence_log_id = ?12,
+             final_ms = ?13, watch_until_ms = ?14, late = ?15,
+             reported = CASE WHEN late < ?15 THEN 0 ELSE reported END
+         WHERE out_trade_no = ?1",
+    )?
+    .execute(params![
+        order.trade_no,
+        order.state.name(),
+        order.code_url,
+        order.transaction_id,
+        order.time_end,
+        order.message,
+        content,
+        evidence.map(|evidence| evidence.source.name()),
+        evidence.map(|evidence| evidence.authenticated),
+        evidence.map(|evidence| evidence.time_ms),
+        evidence.map(|evidence| &evidence.domain),
+        evidence.and_then(|evidence| evidence.log_id),
+        final_ms,
+        watch_until_ms,
+        order.late,
+    ])
+    .map(drop)
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
+    let trade_type = TradeType::from_number(row.get(1)?).ok_or_else(|| wrong(1))?;
+    let platform = Platform::from_number(row.get(2)?).ok_or_else(|| wrong(2))?;
+    let total_fee = row.get(4)?;
+    let state: String = row.get(7)?;
+    let content: Option<String> = row.get(12)?;
+    let source: Option<String> = row.get(13)?;
+    let evidence = match source {
+        None => None,
+        Some(source) => Some(Evidence {
+            source: if source == Source::Gateway.name() {
+                Source::Gateway
+            } else {
+                Source::Journal
+            },
+            authenticated: row.get(14)?,
+            time_ms: row.get(15)?,
+            domain: row.get(16)?,
+            log_id: row.get(17)?,
+        }),
+    };
+    Ok(StoredOrder {
+        order: Order {
+            trade_no: row.get(0)?,
+            platform: Some(platform),
+            trade_type: Some(trade_type),
+            state: OrderState::from_name(&state).ok_or_else(|| wrong(7))?,
+            total_fee: Some(total_fee),
+            code_url: row.get(8)?,
+            transaction_id: row.get(9)?,
+            time_end: row.get(10)?,
+            message: row.get(11)?,
+            recovered: row.get(20)?,
+            late: row.get(19)?,
+            evidence,
+            content: content.and_then(|content| RawValue::from_string(content).ok()),
+        },
+        trade_type,
+        platform,
+        sub_platform: row.get(3)?,
+        total_fee,
+        payment_code: row.get(5)?,
+        content_digest: row.get(6)?,
+        created_ms: row.get(21)?,
+        watch_until_ms: row.get(18)?,
+    })
+}
+
+fn wrong(column: usize) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        rusqlite::types::Type::Text,
+        "a value this library never writes".into(),
+    )
+}
+
+/// The gateway's words without the payment code and the customer's identity
+/// (`lifecycle.md`, invariant 7). Words that can't be read are not kept at all.
+pub(super) fn without_private(content: &RawValue) -> Option<String> {
+    fn clean(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(map) => {
+                map.retain(|key, _| !PRIVATE_KEYS.contains(&key.as_str()));
+                map.values_mut().for_each(clean);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(content.get()).ok()?;
+    clean(&mut value);
+    Some(value.to_string())
+}

@@ -1,0 +1,114 @@
+//! Refunds in the journal: what keeps a refund from being made twice by accident.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Journal, Ticket, orders};
+use crate::model::{Refund, RefundRequest};
+
+/// What became of a refund offered to the journal.
+pub(crate) enum BegunRefund {
+    /// It may be sent: it is new, or the same as before.
+    Send,
+    /// The number stands for another refund, of this order and this many fen.
+    Taken {
+        /// The order it belongs to.
+        trade_no: String,
+        /// Its amount in fen.
+        refund_fee: i64,
+    },
+}
+
+impl Journal {
+    /// Writes a refund before it is sent, unless its number stands for another one.
+    pub(crate) fn begin_refund(&self, request: &RefundRequest) -> Ticket<BegunRefund> {
+        let request = request.clone();
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            let digest = request.content_digest();
+            let known: Option<(Vec<u8>, String, i64)> = db
+                .prepare_cached(
+                    "SELECT content_sha256, out_trade_no, refund_fee FROM refunds
+                     WHERE out_refund_no = ?1",
+                )?
+                .query_row([&request.refund_no], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .optional()?;
+            if let Some((known, trade_no, refund_fee)) = known {
+                return Ok(if known == digest {
+                    BegunRefund::Send
+                } else {
+                    BegunRefund::Taken {
+                        trade_no,
+                        refund_fee,
+                    }
+                });
+            }
+            db.prepare_cached(
+                "INSERT INTO refunds (out_refund_no, out_trade_no, pay_platform, total_fee,
+                     refund_fee, content_sha256, state, message, created_ms, updated_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'unknown', '', ?7, ?7)",
+            )?
+            .execute(params![
+                request.refund_no,
+                request.trade_no,
+                request.platform.number(),
+                request.total_fee,
+                request.refund_fee,
+                digest,
+                now
+            ])?;
+            Ok(BegunRefund::Send)
+        })
+    }
+
+    /// Writes what the gateway said of a refund.
+    pub(crate) fn record_refund(&self, refund: &Refund) -> Ticket<()> {
+        let refund = refund.clone();
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            let content = refund.content.as_deref().and_then(orders::without_private);
+            db.prepare_cached(
+                "UPDATE refunds SET state = ?2, refund_id = coalesce(?3, refund_id),
+                     refund_content = coalesce(?4, refund_content), evidence_time_ms = ?5,
+                     evidence_domain = ?6, evidence_log_id = ?7, updated_ms = ?8
+                 WHERE out_refund_no = ?1",
+            )?
+            .execute(params![
+                refund.refund_no,
+                refund.state.name(),
+                refund.refund_id,
+                content,
+                refund.evidence.time_ms,
+                refund.evidence.domain,
+                refund.evidence.log_id,
+                now
+            ])
+            .map(drop)
+        })
+    }
+
+    /// Writes that the gateway refused a refund, and in which words.
+    pub(crate) fn record_refused_refund(&self, refund_no: &str, message: &str) -> Ticket<()> {
+        let (refund_no, message) = (refund_no.to_owned(), message.to_owned());
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            db.prepare_cached(
+                "UPDATE refunds SET state = 'refused', message = ?2, updated_ms = ?3
+                 WHERE out_refund_no = ?1 AND state IN ('unknown', 'refused')",
+            )?
+            .execute(params![refund_no, message, now])
+            .map(drop)
+        })
+    }
+
+    /// The order that a refund belongs to.
+    pub(crate) fn order_of_refund(&self, refund_no: &str) -> Ticket<Option<String>> {
+        let refund_no = refund_no.to_owned();
+        self.submit(move |db| {
+            db.prepare_cached("SELECT out_trade_no FROM refunds WHERE out_refund_no = ?1")?
+                .query_row([refund_no], |row| row.get(0))
+                .optional()
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! The requests that a register writes, read and checked against the protocol's limits before
+//! anything is stored or sent.
+
+use std::time::Duration;
+
+use crate::config::Merchant;
+use crate::fields::Fields;
+use crate::model::{
+    AlipayExtras, MAX_FEE, MAX_TRADE_NO, Payment, PaymentCode, Platform, RefundRequest, TradeType,
+    check_number,
+};
+use crate::text::{Text, text};
+
+/// The longest wait that wait_order accepts.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A request about an order: query, wait, cancel, close.
+pub(crate) struct OrderQuery {
+    pub(crate) trade_no: String,
+    pub(crate) trade_type: Option<TradeType>,
+    pub(crate) platform: Option<Platform>,
+    /// wait_order only: return as soon as the QR code is ready.
+    pub(crate) until_code: bool,
+}
+
+/// A request for a refund whose platform may still have to be looked up.
+pub(crate) struct RefundAsked {
+    pub(crate) trade_no: String,
+    pub(crate) refund_no: String,
+    pub(crate) platform: Option<Platform>,
+    pub(crate) total_fee: i64,
+    pub(crate) refund_fee: i64,
+    pub(crate) reason: Option<String>,
+}
+
+impl RefundAsked {
+    pub(crate) fn on(self, platform: Platform) -> RefundRequest {
+        RefundRequest {
+            trade_no: self.trade_no,
+            refund_no: self.refund_no,
+            platform,
+            total_fee: self.total_fee,
+            refund_fee: self.refund_fee,
+            reason: self.reason,
+        }
+    }
+}
+
+/// A request about a refund.
+pub(crate) struct RefundQuery {
+    pub(crate) trade_no: Option<String>,
+    pub(crate) refund_no: Option<String>,
+    pub(crate) platform: Option<Platform>,
+}
+
+/// Reads a micro_pay request.
+pub(crate) fn micro_pay(fields: &mut Fields, merchant: &Merchant) -> Result<Payment, Text> {
+    let code = PaymentCode::new(fields.required_text("author_code", 128)?.trim());
+    let platform = match platform(fields)? {
+        Some(given) => given,
+        None => Payment::platform_of(&code)?,
+    };
+    payment(fields, merchant, platform, Some(code))
+}
+
+/// Reads a scan_code_pay request.
+pub(crate) fn scan_code_pay(fields: &mut Fields, merchant: &Merchant) -> Result<Payment, Text> {
+    let platform = platform(fields)?.ok_or_else(|| fields.missing("pay_platform"))?;
+    payment(fields, merchant, platform, None)
+}
+
+fn payment(
+    fields: &mut Fields,
+    merchant: &Merchant,
+    platform: Platform,
+    code: Option<PaymentCode>,
+) -> Result<Payment, Text> {
+    let trade_no = trade_no(fields, merchant)?;
+    let total_fee = fields.required_integer("total_fee", 1, MAX_FEE)?;
+    currency(fields, "fee_type")?;
+    let scan = code.is_none();
+    Ok(Payment {
+        trade_no,
+        code,
+        platform,
+        sub_platform: fields
+            .integer("sub_pay_platform", 0, i64::from(i32::MAX))?
+            .unwrap_or(platform.sub_number()),
+        total_fee,
+        body: fields.text("body", 128)?,
+        attach: fields.text("attach", 127)?,
+        goods_tag: fields.text("goods_tag", 32)?,
+        limit_pay: fields.text("limit_pay", 32)?,
+        product_id: if scan {
+            fields.text("product_id", 32)?
+        } else {
+            None
+        },
+        detail: fields.json_text("detail", 6000)?,
+        remark: fields.text("remark", 127)?,
+        client_flow_id: fields.text("client_flow_id", 64)?,
+        time_expire: if scan {
+            fields.integer("time_expire", 1, i64::MAX)?
+        } else {
+            None
+        },
+        alipay: AlipayExtras {
+            discountable_amount: fields.integer("discountable_amount", 0, MAX_FEE)?,
+            undiscountable_amount: fields.integer("undiscountable_amount", 0, MAX_FEE)?,
+            product_code: fields.text("product_code", 128)?,
+            royalty_info: fields.json_text("royalty_info", 256)?,
+            extend_params: fields.json_text("extend_params", 256)?,
+            disable_pay_channels: fields.text("disable_pay_channels", 128)?,
+        },
+    })
+}
+
+/// Reads a request of query_order, wait_order, cancel_order or close_order.
+pub(crate) fn order_query(fields: &mut Fields, merchant: &Merchant) -> Result<OrderQuery, Text> {
+    let trade_no = trade_no(fields, merchant)?;
+    let trade_type = fields
+        .integer("trade_type", 1, 2)?
+        .and_then(TradeType::from_number);
+    Ok(OrderQuery {
+        trade_no,
+        trade_type,
+        platform: platform(fields)?,
+        until_code: fields
+            .choice("until", &[("final", false), ("code_ready", true)])?
+            .unwrap_or(false),
+    })
+}
+
+/// Reads a refund request. Without a number of its own the refund takes the order's, so that the
+/// same call repeated can never refund twice.
+pub(crate) fn refund(fields: &mut Fields, merchant: &Merchant) -> Result<RefundAsked, Text> {
+    let trade_no = trade_no(fields, merchant)?;
+    let total_fee = fields.required_integer("total_fee", 1, MAX_FEE)?;
+    let refund_fee = fields.required_integer("refund_fee", 1, total_fee)?;
+    currency(fields, "refund_fee_type")?;
+    let refund_no = number(fields, "out_refund_no", merchant)?.unwrap_or_else(|| trade_no.clone());
+    Ok(RefundAsked {
+        trade_no,
+        refund_no,
+        platform: platform(fields)?,
+        total_fee,
+        refund_fee,
+        reason: fields.text("refund_reason", 255)?,
+    })
+}
+
+/// Reads a query_refund request: one of the two numbers has to be there.
+pub(crate) fn refund_query(fields: &mut Fields, merchant: &Merchant) -> Result<RefundQuery, Text> {
+    let trade_no = number(fields, "out_trade_no", merchant)?;
+    let refund_no = number(fields, "out_refund_no", merchant)?;
+    if trade_no.is_none() && refund_no.is_none() {
+        return Err(fields.missing("out_trade_no"));
+    }
+    Ok(RefundQuery {
+        trade_no,
+        refund_no,
+        platform: platform(fields)?,
+    })
+}
+
+fn trade_no(fields: &mut Fields, merchant: &Merchant) -> Result<String, Text> {
+    number(fields, "out_trade_no", merchant)?.ok_or_else(|| fields.missing("out_trade_no"))
+}
+
+/// An order or refund number, with the merchant's prefix when one is configured.
+fn number(
+    fields: &mut Fields,
+    key: &'static str,
+    merchant: &Merchant,
+) -> Result<Option<String>, Text> {
+    let Some(number) = fields.text(key, MAX_TRADE_NO)?.filter(|n| !n.is_empty()) else {
+        return Ok(None);
+    };
+    check_number(&number).map_err(|why| fields.invalid(key, &why))?;
+    if let Some(prefix) = &merchant.order_prefix
+        && !number.starts_with(prefix)
+    {
+        return Err(fields.invalid(
+            key,
+            &text!(
+                "须以 trade_conf.order_prefix（{prefix}）开头，得到 {number}",
+                "must begin with trade_conf.order_prefix ({prefix}), got {number}"
+            ),
+        ));
+    }
+    Ok(Some(number))
+}
+
+fn platform(fields: &mut Fields) -> Result<Option<Platform>, Text> {
+    Ok(fields
+        .integer("pay_platform", 1, 2)?
+        .and_then(Platform::from_number))
+}
+
+/// The protocol knows one currency.
+fn currency(fields: &mut Fields, key: &'static str) -> Result<(), Text> {
+    match fields.text(key, 16)?.as_deref() {
+        None | Some("" | "CNY") => Ok(()),
+        Some(other) => Err(fields.invalid(
+            key,
+            &text!(
+                "仅支持 CNY，得到 \"{other}\"",
+                "only CNY is supported, got \"{other}\""
+            ),
+        )),
+    }
+}

@@ -1,0 +1,458 @@
+//! The library as Rust sees it. Requests are the JSON texts of the C ABI.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock;
+use crate::config::{Config, Parsed};
+use crate::engine::{Callback, Engine, NotAccepted, Outcome};
+use crate::fields::Fields;
+use crate::gateway::cloudpay::CloudPay;
+use crate::lock;
+use crate::model::{MAX_TRADE_NO, Order, OrderState, Payment, Platform, Refund, TradeType};
+use crate::request;
+use crate::telemetry::Log;
+use crate::text::{Text, text};
+
+/// A return code of the C ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(pub i32);
+
+impl Code {
+    /// Done, accepted, paid, answered.
+    pub const OK: Self = Self(0);
+    /// Refused, not accepted, payment failed.
+    pub const REFUSED: Self = Self(-1);
+    /// Not known yet.
+    pub const UNKNOWN: Self = Self(-2);
+    /// An error that says nothing about the payment.
+    pub const ERROR: Self = Self(-3);
+    /// Refunded, reversed or closed.
+    pub const TAKEN_BACK: Self = Self(-4);
+    /// The QR code is ready.
+    pub const CODE_READY: Self = Self(-5);
+    /// The number belongs to another payment.
+    pub const REENTRY: Self = Self(-6);
+    /// No such order.
+    pub const NOT_FOUND: Self = Self(-7);
+    /// The caller's buffer is missing or too small.
+    pub const BUFFER: Self = Self(-8);
+
+    pub(crate) fn of(state: OrderState) -> Self {
+        Self(state.code())
+    }
+}
+
+/// Why a call did not do what was asked.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What the C ABI returns.
+    pub code: Code,
+    /// The reason, in both languages.
+    pub message: Text,
+}
+
+impl Error {
+    pub(crate) fn new(code: Code, message: Text) -> Self {
+        Self { code, message }
+    }
+
+    pub(crate) fn refused(message: Text) -> Self {
+        Self::new(Code::REFUSED, message)
+    }
+
+    pub(crate) fn unknown(message: Text) -> Self {
+        Self::new(Code::UNKNOWN, message)
+    }
+
+    pub(crate) fn internal(message: Text) -> Self {
+        Self::new(Code::ERROR, message)
+    }
+
+    /// The same, where a request that can't be carried out is -1.
+    pub(crate) fn into_refusal(self) -> Self {
+        Self::refused(self.message)
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An order and what the C ABI returns for it.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The return code.
+    pub code: Code,
+    /// The order.
+    pub order: Order,
+    /// Why the code isn't 0; empty after success.
+    pub message: String,
+}
+
+/// Order numbers count up to here within a second.
+const NUMBERS_PER_SECOND: i64 = 10_000;
+
+/// Letters and digits of the part of an order number that stands for this register.
+const DEVICE_DIGITS: usize = 6;
+
+/// A running library: one merchant, one journal, one pool of workers.
+pub struct Sdk {
+    config: Config,
+    engine: Arc<Engine>,
+    log: Log,
+    /// Unknown keys that were already logged.
+    unknown_keys: Mutex<BTreeSet<String>>,
+}
+
+impl Sdk {
+    /// Starts the library; see `cloud_pay_init`.
+    ///
+    /// # Errors
+    /// When the journal can't be opened or a thread can't be started.
+    pub fn start(parsed: Parsed) -> Result<Self, Error> {
+        let Parsed {
+            config,
+            unknown_keys,
+        } = parsed;
+        let log = Log::open(&config).map_err(Error::refused)?;
+        let engine = log.scope(|| {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                out_sub_mch_id = %config.merchant.out_sub_mch_id,
+                device_id = %config.merchant.device_id,
+                "cloudpay starts"
+            );
+            let gateway = Box::new(CloudPay::new(config.merchant.clone()));
+            Engine::start(&config, gateway).map_err(Error::refused)
+        })?;
+        let sdk = Self {
+            config,
+            engine,
+            log,
+            unknown_keys: Mutex::default(),
+        };
+        sdk.note_unknown(unknown_keys.into_iter());
+        Ok(sdk)
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// 刷卡支付: accepts a payment with the customer's code. Blocks for one commit of the journal.
+    ///
+    /// # Errors
+    /// Code -1: not accepted, nothing was stored or sent.
+    pub fn micro_pay(&self, json: &str) -> Result<Platform, Error> {
+        self.pay(json, request::micro_pay)
+    }
+
+    /// 扫码支付: orders a QR code. Blocks for one commit of the journal.
+    ///
+    /// # Errors
+    /// Code -1: not accepted, nothing was stored or sent.
+    pub fn scan_code_pay(&self, json: &str) -> Result<Platform, Error> {
+        self.pay(json, request::scan_code_pay)
+    }
+
+    fn pay(
+        &self,
+        json: &str,
+        read: fn(&mut Fields, &crate::config::Merchant) -> Result<Payment, Text>,
+    ) -> Result<Platform, Error> {
+        self.call(|| {
+            let payment = self.read(json, read).map_err(Error::refused)?;
+            let platform = payment.platform;
+            match self.engine.pay(payment) {
+                Ok(()) => Ok(platform),
+                Err(NotAccepted::Refused(reason)) => Err(Error::refused(reason)),
+                Err(NotAccepted::Stopping) => Err(stopping()),
+            }
+        })
+    }
+
+    /// The state of an order, asked of the gateway. Blocks for at most the request timeout times
+    /// the domains.
+    ///
+    /// # Errors
+    /// Code -3: the request or this machine is at fault; says nothing about the payment.
+    pub fn query_order(&self, json: &str) -> Result<Reply, Error> {
+        self.call(|| {
+            let asked = self
+                .read(json, request::order_query)
+                .map_err(Error::internal)?;
+            self.reply(self.engine.query(&asked)?)
+        })
+    }
+
+    /// Waits until an order is final or `timeout` is over.
+    ///
+    /// # Errors
+    /// As for [`Sdk::query_order`].
+    pub fn wait_order(&self, json: &str, timeout: Duration) -> Result<Reply, Error> {
+        self.call(|| {
+            let asked = self
+                .read(json, request::order_query)
+                .map_err(Error::internal)?;
+            let timeout = timeout.min(request::MAX_WAIT);
+            self.reply(self.engine.wait(&asked, timeout)?)
+        })
+    }
+
+    fn reply(&self, outcome: Outcome) -> Result<Reply, Error> {
+        let Outcome {
+            code,
+            order,
+            reason,
+        } = outcome;
+        self.engine.told(&order);
+        let language = self.config.language;
+        let message = match reason {
+            Some(reason) => reason.pick(language).to_owned(),
+            None if code == Code::OK => String::new(),
+            None if !order.message.is_empty() => order.message.clone(),
+            None => state_in_words(order.state).pick(language).to_owned(),
+        };
+        Ok(Reply {
+            code,
+            order,
+            message,
+        })
+    }
+
+    /// Reverses (trade type 1) or closes (2) an order. Blocks for at most `reverse_after_ms` plus
+    /// four request timeouts.
+    ///
+    /// # Errors
+    /// -1 refused, -2 unknown, -6 the number belongs to another payment.
+    pub fn cancel_order(&self, json: &str) -> Result<(), Error> {
+        self.take_back(json, None)
+    }
+
+    /// Closes a QR order. Blocks as [`Sdk::cancel_order`].
+    ///
+    /// # Errors
+    /// As for [`Sdk::cancel_order`].
+    pub fn close_order(&self, json: &str) -> Result<(), Error> {
+        self.take_back(json, Some(TradeType::ScanCode))
+    }
+
+    fn take_back(&self, json: &str, wanted: Option<TradeType>) -> Result<(), Error> {
+        self.call(|| {
+            let asked = self
+                .read(json, request::order_query)
+                .map_err(Error::refused)?;
+            self.engine.cancel(
+                &asked,
+                wanted.or(asked.trade_type),
+                self.config.request_timeout,
+                &self.config.merchant.device_id,
+            )
+        })
+    }
+
+    /// Asks for a refund. Blocks for at most the request timeout times the domains.
+    ///
+    /// # Errors
+    /// -1 refused, -2 unknown: the same call again is safe.
+    pub fn refund(&self, json: &str) -> Result<(), Error> {
+        self.call(|| {
+            let asked = self.read(json, request::refund).map_err(Error::refused)?;
+            self.engine.refund(asked)
+        })
+    }
+
+    /// Asks about a refund. Blocks for at most the request timeout times the domains.
+    ///
+    /// # Errors
+    /// -1 the gateway refused or knows no such refund, -2 unknown, -3 the request is at fault.
+    pub fn query_refund(&self, json: &str) -> Result<Refund, Error> {
+        self.call(|| {
+            let asked = self
+                .read(json, request::refund_query)
+                .map_err(Error::internal)?;
+            self.engine.query_refund(asked)
+        })
+    }
+
+    /// Orders without a final result, and those that ended without the register having heard of
+    /// it: what to show after a power cut.
+    ///
+    /// # Errors
+    /// -3 when the journal can't be read.
+    pub fn pending_orders(&self) -> Result<Vec<Order>, Error> {
+        self.call(|| {
+            let orders = self.engine.pending().map_err(Error::internal)?;
+            Ok(orders.into_iter().map(|stored| stored.order).collect())
+        })
+    }
+
+    /// An order number that is unique across registers and never goes back: prefix, six
+    /// characters for this register, `YYMMDDhhmmss` in China's time, a counter of four digits.
+    /// Blocks for one commit of the journal.
+    ///
+    /// # Errors
+    /// -3 when the prefix leaves no room or the journal can't be written.
+    pub fn next_trade_no(&self) -> Result<String, Error> {
+        self.call(|| {
+            let merchant = &self.config.merchant;
+            let prefix = merchant.order_prefix.as_deref().unwrap_or_default();
+            let room = MAX_TRADE_NO - DEVICE_DIGITS - 16;
+            let length = prefix.chars().count();
+            if length > room {
+                return Err(Error::internal(text!(
+                    "trade_conf.order_prefix：最多 {room} 个字符才能生成单号，得到 {length} 个",
+                    "trade_conf.order_prefix: at most {room} characters leave room for a number, got {length}"
+                )));
+            }
+            let device = device_part(&[
+                &merchant.out_shop_id,
+                &merchant.device_id,
+                &merchant.machine_no,
+            ]);
+            let (second, counter) = self
+                .engine
+                .next_number(NUMBERS_PER_SECOND)
+                .map_err(Error::internal)?;
+            Ok(format!("{prefix}{device}{}{counter:04}", clock::stamp(second)))
+        })
+    }
+
+    /// Sets or clears the callback for news: an order became final, its QR code is ready, or a
+    /// late payment came in. It runs on a thread of the library. After clearing, no call is
+    /// under way (unless it is the callback that clears).
+    pub fn set_callback(&self, callback: Option<Callback>) {
+        // What a callback was given counts as told.
+        let engine = Arc::downgrade(&self.engine);
+        let told = callback.map(|callback| -> Callback {
+            Box::new(move |order| {
+                callback(order);
+                if let Some(engine) = engine.upgrade() {
+                    engine.told(order);
+                }
+            })
+        });
+        self.engine.set_callback(told);
+    }
+
+    /// Stops; see `cloud_pay_fini`. Later calls fail.
+    ///
+    /// # Errors
+    /// -3 when the register's callback never returned.
+    pub fn stop(&self) -> Result<(), Error> {
+        let stopped = self.log.scope(|| {
+            let stopped = self.engine.stop(self.config.fini_timeout);
+            match &stopped {
+                Ok(()) => tracing::info!("cloudpay ends"),
+                Err(reason) => tracing::error!(%reason, "cloudpay ends"),
+            }
+            stopped
+        });
+        self.log.flush();
+        stopped.map_err(Error::internal)
+    }
+
+    /// A call of the register: with the log in force, and known to [`Sdk::stop`].
+    fn call<T>(&self, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.log.scope(|| {
+            self.engine.call(|| {
+                if self.engine.is_stopping() {
+                    return Err(stopping());
+                }
+                body()
+            })
+        })
+    }
+
+    /// Parses a request and reads it; logs keys that mean nothing to us.
+    fn read<T>(
+        &self,
+        json: &str,
+        read: fn(&mut Fields, &crate::config::Merchant) -> Result<T, Text>,
+    ) -> Result<T, Text> {
+        let mut fields = Fields::parse(json)?;
+        let value = read(&mut fields, &self.config.merchant)?;
+        self.note_unknown(fields.unknown());
+        Ok(value)
+    }
+
+    fn note_unknown(&self, keys: impl Iterator<Item = String>) {
+        /// A register that makes keys up shouldn't fill the memory with them.
+        const MOST: usize = 1000;
+        for key in keys {
+            let mut known = lock(&self.unknown_keys);
+            if known.len() < MOST && known.insert(key.clone()) {
+                self.log
+                    .scope(|| tracing::warn!(key = ?key, "this key means nothing to cloudpay"));
+            }
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::internal(text!("程序库正在停止", "the library is stopping"))
+}
+
+/// Six letters and digits that stand for this register.
+fn device_part(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let mut rest = number;
+    (0..DEVICE_DIGITS)
+        .filter_map(|_| {
+            let digit = u32::try_from(rest % 36).ok()?;
+            rest /= 36;
+            char::from_digit(digit, 36)
+        })
+        .collect()
+}
+
+/// What a code means when nobody said more.
+fn state_in_words(state: OrderState) -> Text {
+    match state {
+        OrderState::Paid => text!("已支付", "paid"),
+        OrderState::Paying => text!("支付中，请继续查询", "under way: query again"),
+        OrderState::Unknown => text!("结果未知，请继续查询", "not known: query again"),
+        OrderState::CodeReady => text!("等待顾客扫码支付", "waiting for the customer to pay"),
+        OrderState::Failed => text!("支付失败", "the payment failed"),
+        OrderState::Closed => text!("订单已关闭", "the order is closed"),
+        OrderState::Reversed => text!("订单已撤销", "the order was reversed"),
+        OrderState::Refunded => text!("订单已退款", "the order was refunded"),
+        OrderState::Reentry => text!(
+            "订单号属于另一笔支付，切勿撤单",
+            "the number belongs to another payment: never cancel it"
+        ),
+        OrderState::NotFound => text!("没有这笔订单", "there is no such order"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_differ_in_their_part_of_the_number() {
+        let part = device_part(&["shop", "1", "mac"]);
+        assert_eq!(part.len(), DEVICE_DIGITS);
+        assert_eq!(part, device_part(&["shop", "1", "mac"]));
+        assert_ne!(part, device_part(&["shop", "2", "mac"]));
+        assert_ne!(part, device_part(&["shop1", "", "mac"]));
+    }
+}

@@ -1,0 +1,69 @@
+//! Running other programs, and getting those that are missing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The top of the tree.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_path_buf()
+}
+
+/// Runs a program at the top of the tree, saying so; fails when it fails.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    println!("\n$ {program} {}", args.join(" "));
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} {} failed ({status})", args.join(" ")))
+    }
+}
+
+/// Whether a program can be started.
+pub(crate) fn have(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+/// Makes sure of programs that Debian's packages bring: (program, package, what for).
+pub(crate) fn need(programs: &[(&str, &str, &str)]) -> Result<(), String> {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|(program, ..)| !have(program))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for (program, package, what_for) in &missing {
+        println!("missing: {program} (package {package}), {what_for}");
+    }
+    let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    let by_hand = format!("please install: {}", packages.join(" "));
+    if !have("apt-get") || !is_root() {
+        return Err(by_hand);
+    }
+    println!("installing them with apt-get");
+    let mut args = vec!["install", "-y", "-q", "--no-install-recommends"];
+    args.extend(&packages);
+    run("apt-get", &["update", "-q"])
+        .and_then(|()| run("apt-get", &args))
+        .map_err(|why| format!("{why}; {by_hand}"))
+}
+
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n")
+}
