@@ -33,7 +33,6 @@
  *  -4  refunded, reversed or closed
  */
 
-
 #ifndef CLOUDPAY_H
 #define CLOUDPAY_H
 
@@ -48,28 +47,6 @@
 // Runs on a thread of the library. The texts belong to the library and end with the call. It may
 // call any function but cloud_pay_init() and cloud_pay_fini(), and must not throw or longjmp.
 typedef void (*cloud_pay_callback)(const char *out_trade_no, int code, const char *order, void *user);
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 #ifdef __cplusplus
 extern "C" {

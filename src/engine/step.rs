@@ -113,6 +113,8 @@ pub(crate) struct Step {
 enum Stage {
     /// Not sent yet.
     Submit,
+    /// Sent, but never arrived: the same bytes are due to be sent again, once.
+    Resend,
     /// Sent; polled within the window.
     Poll,
     /// Out of the window; polled slowly.
@@ -234,8 +236,8 @@ impl Track {
 
     /// Whether the payment's bytes may still be needed.
     pub(crate) fn keeps_request(&self, now: Instant) -> bool {
-        self.resendable && !self.resent && now.duration_since(self.accepted) < CODE_LIFE
-            || self.stage == Stage::Submit
+        matches!(self.stage, Stage::Submit | Stage::Resend)
+            || self.resendable && !self.resent && now.duration_since(self.accepted) < CODE_LIFE
     }
 
     /// Whether a reverse or close, with its queries, is going on.
@@ -259,9 +261,7 @@ impl Track {
     /// Notes that the pay request is about to be written.
     pub(crate) fn sending(&mut self, now: Instant) {
         // Pessimistic on purpose: `hear` takes it back when nothing was sent.
-        if self.last_pay.is_none() || self.resent {
-            self.last_pay = Some(now);
-        }
+        self.last_pay = Some(now);
     }
 
     /// What came of the exchange for `task`.
@@ -424,6 +424,9 @@ impl Track {
                 self.missing_at = None;
                 // It arrived: there is nothing left to send.
                 self.resendable = false;
+                if self.stage == Stage::Resend {
+                    self.stage = Stage::Poll;
+                }
                 self.learn(*facts, evidence, rules, now)
             }
             Verdict::NotFound => self.not_found(evidence, rules, now),
@@ -445,7 +448,7 @@ impl Track {
     /// An authentic "no such order". A single one may overtake the payment; two in a row mean
     /// that it never arrived.
     fn not_found(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
-        if self.order.state.is_final() || self.stage == Stage::Submit {
+        if self.order.state.is_final() || matches!(self.stage, Stage::Submit | Stage::Resend) {
             // What an authentic answer has proven, the absence of another doesn't undo.
             let reason = text!("网关查无此订单", "the gateway finds no such order");
             return self.nothing_learnt(&reason, None, rules, now);
@@ -466,6 +469,7 @@ impl Track {
             return self.nothing_learnt(&reason, Some(FIRST_POLL), rules, now);
         }
         if self.stage == Stage::Poll && self.keeps_request(now) {
+            self.stage = Stage::Resend;
             self.resent = true;
             self.missing = 0;
             self.missing_at = None;
@@ -686,7 +690,10 @@ impl Track {
         match self.stage {
             Stage::Rest => Step::default(),
             Stage::Watch => self.keep_watching(now),
-            Stage::Submit => Step::default(),
+            Stage::Submit | Stage::Resend => Step {
+                next: Some((now, Task::Pay)),
+                ..Step::default()
+            },
             Stage::CheckBefore(_) | Stage::CheckAfter(_) | Stage::TakeBack(_) => {
                 self.tries = self.tries.saturating_add(1);
                 if self.tries > TAKE_BACK_TRIES.saturating_mul(2) {

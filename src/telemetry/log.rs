@@ -36,19 +36,21 @@ impl Log {
                 guard: Mutex::new(None),
             });
         };
+        let unwritable = |error: &dyn std::error::Error| {
+            let folder = folder.display();
+            text!(
+                "common_conf.log_path：无法写入 {folder}：{error}",
+                "common_conf.log_path: can't write to {folder}: {error}"
+            )
+        };
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(&error))?;
         let appender = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix("cloudpay")
             .filename_suffix("log")
             .max_log_files(config.log_keep_days)
             .build(folder)
-            .map_err(|error| {
-                let folder = folder.display();
-                text!(
-                    "common_conf.log_path：无法写入 {folder}：{error}",
-                    "common_conf.log_path: can't write to {folder}: {error}"
-                )
-            })?;
+            .map_err(|error| unwritable(&error))?;
         let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
             .buffered_lines_limit(MAX_WAITING)
             .lossy(true)

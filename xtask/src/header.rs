@@ -2,16 +2,34 @@
 
 use crate::tools::root;
 
-/// Writes `include/cloudpay.h`.
-pub(crate) fn write() -> Result<(), String> {
+/// Writes `include/cloudpay.h`, or only says whether it is up to date.
+pub(crate) fn write(check: bool) -> Result<(), String> {
+    let file = root().join("include/cloudpay.h");
+    let header = generate()?;
+    if std::fs::read_to_string(&file).is_ok_and(|known| known == header) {
+        println!("{} is up to date", file.display());
+        return Ok(());
+    }
+    if check {
+        return Err(format!(
+            "{} is not what src/ffi makes: run `cargo xtask header`",
+            file.display()
+        ));
+    }
+    println!("{} is new", file.display());
+    std::fs::write(&file, header).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn generate() -> Result<String, String> {
     let root = root();
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))?;
     let bindings = cbindgen::generate_with_config(&root, config).map_err(|e| e.to_string())?;
-    let file = root.join("include/cloudpay.h");
-    if bindings.write_to_file(&file) {
-        println!("{} is new", file.display());
-    } else {
-        println!("{} was up to date", file.display());
+    let mut bytes = Vec::new();
+    bindings.write(&mut bytes);
+    let mut header = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    // What cbindgen leaves out leaves its blank line behind.
+    while header.contains("\n\n\n") {
+        header = header.replace("\n\n\n", "\n\n");
     }
-    Ok(())
+    Ok(header)
 }

@@ -135,7 +135,7 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
             let part = part(content, wire::pay_key(key.trade_type))?;
             match key.trade_type {
                 TradeType::MicroPay => order(&key, &part),
-                TradeType::ScanCode => code_ready(&part),
+                TradeType::ScanCode => code_ready(&key, &part),
             }
         }
         Call::QueryOrder(key) => order(key, &part(content, "query_order")?),
@@ -239,8 +239,16 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
     })))
 }
 
-/// The answer to scan_code_pay: a code for the order just sent, and nothing that names it.
-fn code_ready(part: &Object<'_>) -> Result<Verdict, Text> {
+/// The answer to scan_code_pay: a code for the order just sent. It needn't name the order, but
+/// where it does, it must be ours.
+fn code_ready(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
+    let named = part
+        .object("order_content")
+        .and_then(|content| content.text("out_trade_no"))
+        .or_else(|| part.text("out_trade_no"));
+    if named.is_some_and(|named| named != key.trade_no) {
+        return Err(other_order());
+    }
     let code_url = part
         .text("code_url")
         .ok_or_else(|| text!("应答没有 code_url", "the answer has no code_url"))?;

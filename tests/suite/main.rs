@@ -1,0 +1,14 @@
+//! The library as registers see it: C programs that load the shared library and pay against the
+//! real sandbox over real TLS.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod money;
+mod scenarios;
+mod support;

@@ -1,0 +1,403 @@
+//! The invariants of the life of a payment that money hangs on, one by one.
+
+use std::time::Duration;
+
+use cloudpay_sandbox::Options;
+use serde_json::json;
+
+use crate::support::{Shop, alipay_code, code, until};
+
+/// Invariant 1. A charge that no answer proves is not reported as paid, and an answer about
+/// another order or another amount proves nothing.
+#[test]
+fn paid_means_proven() {
+    let shop = Shop::open().common("micro_pay_query_order_interval", 1);
+    let register = shop.register();
+    for faults in [
+        json!({"scope": "all", "bad_auth": 1.0}),
+        json!({"scope": "all", "no_auth": 1.0}),
+        json!({"scope": "all", "other_order": 1.0}),
+        json!({"scope": "all", "half_body": 1.0}),
+        json!({"scope": "all", "garbage": 1.0}),
+        json!({"scope": "all", "status_502": 1.0}),
+        json!({"scope": "all", "cut_after": 1.0}),
+        json!({"scope": "all", "busy_3": 1.0}),
+        json!({"scope": "all", "busy_103": 1.0}),
+    ] {
+        shop.control_post("faults", &faults);
+        let number = shop.number();
+        register.pay(&number, &code("000")).expect(0);
+        let reply = register.begin_wait(&number, Duration::from_secs(3)).get();
+        assert_eq!(reply.code, -2, "{faults}: {}", reply.text());
+        let reply = register.query(&number);
+        assert_eq!(reply.code, -2, "{faults}: {}", reply.text());
+        assert!(!reply.message().is_empty());
+        // When the gateway is well again, the truth comes out by itself.
+        shop.control_post("faults", &json!({}));
+        register.wait(&number).expect(0);
+        assert_eq!(shop.ledger(&number)["charges"], 1, "{faults}");
+    }
+}
+
+/// Invariant 3. The same call again is the same order; the number is never another's.
+#[test]
+fn one_number_one_charge() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let (number, code_1) = (shop.number(), code("001"));
+    register.pay(&number, &code_1).expect(0);
+    register.pay(&number, &code_1).expect(0);
+    let other = json!({"out_trade_no": number, "author_code": code_1, "total_fee": 101});
+    let refused = register.call("micro_pay", &other).expect(-1);
+    assert!(
+        refused.message().contains("out_trade_no"),
+        "{}",
+        refused.message()
+    );
+    // Another customer's code under the same number is another payment.
+    register.pay(&number, &code("000")).expect(-1);
+    register.wait(&number).expect(0);
+    // When it is over, too.
+    register.pay(&number, &code_1).expect(0);
+    register.call("micro_pay", &other).expect(-1);
+    register.query(&number).expect(0);
+    let ledger = shop.ledger(&number);
+    assert_eq!(
+        (&ledger["charges"], &ledger["charged"]),
+        (&json!(1), &json!(100))
+    );
+    assert_eq!(ledger["pay_requests"], 1);
+}
+
+/// A payment code is good for one payment: scanned twice, the second order is refused with the
+/// first one's number.
+#[test]
+fn a_code_scanned_twice_is_refused() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let (first, second, code) = (shop.number(), shop.number(), code("001"));
+    register.pay(&first, &code).expect(0);
+    let refused = register.pay(&second, &code).expect(-1);
+    assert!(refused.message().contains(&first), "{}", refused.message());
+    register.wait(&first).expect(0);
+    assert_eq!(shop.ledger(&second)["pay_requests"], json!(null));
+}
+
+/// Invariant 4. Failed is said only when a refusal is proven, or when nothing was sent.
+#[test]
+fn failed_means_not_charged() {
+    let shop = Shop::open().common("submit_window_ms", 1500);
+    let register = shop.register();
+    let number = shop.number();
+    shop.control_post("down", &json!({"listener": 0}));
+    register.pay(&number, &code("000")).expect(0);
+    let reply = register.query(&number).expect(-2);
+    assert_eq!(reply.json()["state"], "paying");
+    let reply = register.wait(&number).expect(-1);
+    assert!(reply.message().contains("not sent"), "{}", reply.message());
+    assert_eq!(reply.json()["evidence"]["source"], "journal");
+    shop.control_post("up", &json!({"listener": 0}));
+    // The verdict stands, and nothing is sent after all.
+    register.query(&number).expect(-1);
+    assert_eq!(shop.ledger(&number), json!(null));
+}
+
+/// A gateway that comes back within the window gets the payment, once.
+#[test]
+fn a_payment_waits_for_the_network() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    shop.control_post("down", &json!({"listener": 0}));
+    register.pay(&number, &code("000")).expect(0);
+    register
+        .begin_wait(&number, Duration::from_secs(1))
+        .get()
+        .expect(-2);
+    shop.control_post("up", &json!({"listener": 0}));
+    register.wait(&number).expect(0);
+    let ledger = shop.ledger(&number);
+    assert_eq!(
+        (&ledger["charges"], &ledger["pay_requests"]),
+        (&json!(1), &json!(1))
+    );
+}
+
+/// Invariant 5. Nothing that may be someone else's is cancelled, closed or reversed.
+#[test]
+fn never_reverse_what_may_be_someone_elses() {
+    let shop = Shop::open().common("reverse_after_ms", 0);
+    let register = shop.register();
+    // Re-entry: refused here, nothing is sent.
+    let reentry = shop.number();
+    register.pay(&reentry, &code("407")).expect(0);
+    register.wait(&reentry).expect(-6);
+    for function in ["cancel_order", "close_order"] {
+        for trade_type in [1, 2] {
+            let request = json!({"out_trade_no": reentry, "trade_type": trade_type});
+            let refused = register.call(function, &request);
+            assert!([-1, -6].contains(&refused.code), "{function}: {refused:?}");
+        }
+    }
+    register
+        .call("cancel_order", &json!({"out_trade_no": reentry}))
+        .expect(-6);
+    let ledger = shop.ledger(&reentry);
+    assert_eq!(
+        (&ledger["reverse_requests"], &ledger["close_requests"]),
+        (&json!(0), &json!(0))
+    );
+    // A number that was never accepted, and one of another register.
+    let never = shop.number();
+    let request = json!({"out_trade_no": never, "trade_type": 1, "pay_platform": 1});
+    register.call("cancel_order", &request).expect(-1);
+    let mut other = shop.conf.clone();
+    other["trade_conf"]["device_id"] = json!("another");
+    other["common_conf"]["journal_path"] = json!(":memory:");
+    let neighbour = crate::support::Register::start();
+    neighbour.init(&other);
+    let theirs = shop.number();
+    neighbour.pay(&theirs, &code("000")).expect(0);
+    neighbour.wait(&theirs).expect(0);
+    let request = json!({"out_trade_no": theirs, "trade_type": 1, "pay_platform": 1});
+    let refused = register.call("cancel_order", &request).expect(-1);
+    assert!(
+        refused.message().contains("did not make"),
+        "{}",
+        refused.message()
+    );
+    assert_eq!(shop.ledger(&theirs)["reverse_requests"], 0);
+    // One of this register whose journal was lost: the gateway knows whose it is.
+    neighbour.fini();
+    neighbour.init(&other);
+    neighbour.call("cancel_order", &request).expect(0);
+    assert_eq!(shop.ledger(&theirs)["net"], 0);
+    // While the payment is being sent, nothing is cancelled.
+    shop.control_post("faults", &json!({"delay_ms": [3000, 3000], "scope": "pay"}));
+    let slow = shop.number();
+    register.pay(&slow, &code("000")).expect(0);
+    assert_eq!(register.query(&slow).expect(-2).json()["state"], "paying");
+    register
+        .call("cancel_order", &json!({"out_trade_no": slow}))
+        .expect(0);
+    let entries = shop.ledger(&slow)["entries"].clone();
+    assert_eq!(
+        (&entries[0]["what"], &entries[1]["what"]),
+        (&json!("charge"), &json!("reverse"))
+    );
+}
+
+/// Invariant 6. Whatever the network does, the same refund is made once.
+#[test]
+fn a_refund_is_not_repeated_by_accident() {
+    let shop = Shop::open();
+    let register = shop.register();
+    for (scenario, make) in [("000", code as fn(&str) -> String), ("000", alipay_code)] {
+        let number = shop.number();
+        register.pay(&number, &make(scenario)).expect(0);
+        register.wait(&number).expect(0);
+        // The first answer is lost; the call again finds the same refund.
+        let refund = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 30,
+            "out_refund_no": format!("{number}R"), "refund_reason": "sandbox:913"});
+        register.call("refund", &refund).expect(-2);
+        register.call("refund", &refund).expect(0);
+        register.call("refund", &refund).expect(0);
+        // Another amount under the same number is another refund: refused before it is sent.
+        let mut other = refund.clone();
+        other["refund_fee"] = json!(31);
+        let refused = register.call("refund", &other).expect(-1);
+        assert!(
+            refused.message().contains("out_refund_no"),
+            "{}",
+            refused.message()
+        );
+        let asked = json!({"out_refund_no": format!("{number}R")});
+        let done = until("the refund's success", || {
+            let answer = register.call("query_refund", &asked).expect(0).json();
+            (answer["state"] == "success").then_some(answer)
+        });
+        assert_eq!(done["refund_fee"], 30);
+        assert_eq!(done["out_trade_no"], number);
+        assert_eq!(
+            done["refund_order_content"]["out_refund_no"],
+            format!("{number}R")
+        );
+        assert_eq!(shop.ledger(&number)["refunded"], 30);
+        // Without a number of its own the refund takes the order's.
+        let rest = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 70});
+        register.call("refund", &rest).expect(0);
+        register.call("refund", &rest).expect(0);
+        until("the rest", || {
+            (shop.ledger(&number)["refunded"] == 100).then_some(())
+        });
+        register.query(&number).expect(-4);
+        // More than there was is the gateway's to refuse.
+        let more = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 1,
+            "out_refund_no": format!("{number}M")});
+        register.call("refund", &more).expect(-1);
+        assert_eq!(shop.ledger(&number)["net"], 0);
+    }
+    let unknown = json!({"out_trade_no": shop.number(), "pay_platform": 1});
+    register.call("query_refund", &unknown).expect(-1);
+    register.fini();
+}
+
+/// The register may reverse what it has been paid; the customer gets the money back.
+#[test]
+fn a_paid_order_is_reversed_on_request() {
+    let shop = Shop::open().common("reverse_after_ms", 500);
+    let register = shop.register();
+    for make in [code as fn(&str) -> String, alipay_code] {
+        for scenario in ["000", "002", "901"] {
+            let number = shop.number();
+            register.pay(&number, &make(scenario)).expect(0);
+            let cancel = json!({"out_trade_no": number, "trade_type": 1});
+            register.call("cancel_order", &cancel).expect(0);
+            register.query(&number).expect(-4);
+            // Done is done.
+            register.call("cancel_order", &cancel).expect(0);
+            let ledger = shop.ledger(&number);
+            assert_eq!(ledger["net"], 0, "{scenario}: {ledger}");
+            assert_eq!(ledger["reverse_requests"], 1, "{scenario}: {ledger}");
+        }
+    }
+    // Reversing a QR order is closing it, and a micro_pay isn't closed.
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    register
+        .call("close_order", &json!({"out_trade_no": number}))
+        .expect(-1);
+}
+
+#[test]
+fn a_qr_order_is_closed_unless_it_is_paid() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.scan(&number, None).expect(0);
+    register
+        .call("close_order", &json!({"out_trade_no": number}))
+        .expect(0);
+    assert_eq!(register.query(&number).expect(-4).json()["state"], "closed");
+    let number = shop.number();
+    register.scan(&number, Some("000")).expect(0);
+    let refused = register
+        .call(
+            "cancel_order",
+            &json!({"out_trade_no": number, "trade_type": 2}),
+        )
+        .expect(-1);
+    assert!(
+        refused.message().contains("refund"),
+        "{}",
+        refused.message()
+    );
+    register.query(&number).expect(0);
+    assert_eq!(shop.ledger(&number)["net"], 100);
+    assert_eq!(shop.ledger(&number)["close_requests"], 0);
+}
+
+/// A cancel whose answer is lost is proven by the query after it, not by its answer.
+#[test]
+fn a_reverse_is_proven_by_the_query_after_it() {
+    let shop = Shop::open().common("reverse_after_ms", 0);
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let ledger = |key: &str| shop.ledger(&number)[key].as_i64().unwrap();
+    let queries = ledger("queries");
+    register
+        .call("cancel_order", &json!({"out_trade_no": number}))
+        .expect(0);
+    assert_eq!(ledger("reverse_requests"), 1);
+    assert!(ledger("queries") >= queries + 2, "one before, one after");
+}
+
+/// The late payment: it lands after the reverse, or after a proven failure, and is surfaced.
+#[test]
+fn a_late_payment_is_surfaced() {
+    let shop = Shop::with(Options {
+        late_ms: 3_000,
+        late_fail_ms: 3_000,
+        ..Options::default()
+    })
+    .common("reverse_after_ms", 0);
+    let register = shop.register();
+    register.raw("set_callback", None, -1).expect(0);
+    let (reversed, failed) = (shop.number(), shop.number());
+    register.pay(&reversed, &code("911")).expect(0);
+    register.pay(&failed, &code("912")).expect(0);
+    register
+        .call("cancel_order", &json!({"out_trade_no": reversed}))
+        .expect(0);
+    register.wait(&failed).expect(-1);
+    let mut codes = Vec::new();
+    while codes.len() < 4 {
+        let news = register
+            .news
+            .recv_timeout(crate::support::PATIENCE)
+            .unwrap();
+        codes.push((
+            news.number == reversed,
+            news.code,
+            news.text.contains("\"late\":true"),
+        ));
+    }
+    codes.sort_unstable();
+    assert_eq!(
+        codes,
+        [
+            (false, -1, false),
+            (false, 0, true),
+            (true, -4, false),
+            (true, 0, true)
+        ]
+    );
+    for number in [&reversed, &failed] {
+        let order = register.query(number).expect(0).json();
+        assert_eq!(order["late"], true);
+        assert_eq!(shop.ledger(number)["charges"], 1);
+    }
+}
+
+/// `on_timeout: "reverse"`: never sooner than the gate, never without a query before it, and a
+/// payment that comes at the last moment wins.
+#[test]
+fn an_order_that_times_out_is_reversed_under_guard() {
+    let shop = Shop::open()
+        .common("on_timeout", "reverse")
+        .common("micro_pay_query_order_count", 2)
+        .common("micro_pay_query_order_interval", 1)
+        .common("reverse_after_ms", 4000);
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("002")).expect(0);
+    let order = register.wait(&number).expect(-4).json();
+    assert_eq!(order["state"], "reversed");
+    let log = shop.control_get("log");
+    let of = |path: &str| -> Vec<i64> {
+        log.as_array()
+            .unwrap()
+            .iter()
+            .filter(|line| line["out_trade_no"] == number && line["path"] == path)
+            .map(|line| line["at_ms"].as_i64().unwrap())
+            .collect()
+    };
+    let (paid, reversed) = (of("/cpay/micro_pay"), of("/cpay/reverse"));
+    assert_eq!((paid.len(), reversed.len()), (1, 1));
+    assert!(
+        reversed[0] - paid[0] >= 4000,
+        "{} ms",
+        reversed[0] - paid[0]
+    );
+    let queries = of("/cpay/query_order");
+    assert!(
+        queries
+            .iter()
+            .any(|at| *at <= reversed[0] && *at - paid[0] >= 4000)
+    );
+    assert!(queries.iter().any(|at| *at >= reversed[0]));
+    assert_eq!(shop.ledger(&number)["net"], 0);
+}
