@@ -35,7 +35,7 @@ use crate::text::{Text, text};
 /// Payments accepted and not yet sent. More than any register can scan; a bound all the same.
 const MAX_UNSENT: usize = 65_536;
 
-/// What a call needs to end once its connection was cut.
+/// What calls and the callback get to end in, once connections are cut.
 const AFTER_CUT: Duration = Duration::from_secs(1);
 
 /// The turn in which a payment is first sent.
@@ -297,7 +297,7 @@ impl Engine {
             inner.busy = true;
             inner.task
         };
-        if turn == FIRST_TURN {
+        if task == Task::Pay && turn == FIRST_TURN {
             drop(Slot(&self.unsent));
         }
         let heard = self.exchange(live, task);
@@ -528,7 +528,7 @@ impl Engine {
         self.http.cut();
         let _ = joiner.join();
         self.wait_for_calls(Instant::now() + AFTER_CUT);
-        let stopped = self.notifier.stop(deadline);
+        let stopped = self.notifier.stop(deadline.max(Instant::now() + AFTER_CUT));
         self.journal.close();
         lock(&self.live).clear();
         lock(&self.codes).clear();

@@ -165,14 +165,12 @@ impl Engine {
         match reason {
             None => Outcome::of(order),
             Some(reason) if order.state.is_final() => {
-                if order.message.is_empty() {
-                    let why = reason.pick(self.rules.language);
-                    let note = text!(
-                        "网关未给出结果，此为本机记录：{why}",
-                        "from this register's journal, the gateway gave no result: {why}"
-                    );
-                    order.message = note.pick(self.rules.language).to_owned();
-                }
+                let why = reason.pick(self.rules.language);
+                let note = text!(
+                    "网关未给出结果，此为本机记录：{why}",
+                    "from this register's journal, the gateway gave no result: {why}"
+                );
+                order.message = note.pick(self.rules.language).to_owned();
                 Outcome::of(order)
             }
             // A refusal to answer says nothing about the payment.

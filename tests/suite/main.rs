@@ -9,6 +9,9 @@
     clippy::indexing_slicing
 )]
 
+mod abi;
+mod crash;
 mod money;
 mod scenarios;
 mod support;
+mod trust;

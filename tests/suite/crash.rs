@@ -1,0 +1,347 @@
+//! The power goes: `kill -9` at any instant, and what the next start makes of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Register, Shop, code, until};
+
+/// A small random generator: the points of the kills differ from run to run and are printed.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Self {
+        let seed = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .subsec_nanos();
+        println!("seed {seed}");
+        Self(u64::from(seed) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Invariant 2. After `micro_pay` returned 0, whatever happens to the process, the next one
+/// knows the order and finds its true state; and nobody was charged twice.
+#[test]
+fn accepted_is_never_forgotten() {
+    let shop = Shop::open();
+    let mut dice = Dice::new();
+    let scenarios = [
+        "000", "001", "003", "005", "006", "901", "902", "904", "908", "407",
+    ];
+    for round in 0..10 {
+        let register = shop.register();
+        let mut accepted = Vec::new();
+        for scenario in scenarios {
+            let number = shop.number();
+            register.pay(&number, &code(scenario)).expect(0);
+            accepted.push((scenario, number));
+        }
+        // A point in time, not a wait for anything: any is right.
+        std::thread::sleep(Duration::from_micros(dice.below(60_000) * round));
+        register.kill();
+
+        let register = shop.register();
+        let pending = register
+            .raw("pending_orders", None, 65_536)
+            .expect(0)
+            .json();
+        let listed: Vec<&str> = pending["orders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|order| order["out_trade_no"].as_str().unwrap())
+            .collect();
+        for (scenario, number) in &accepted {
+            assert!(listed.contains(&number.as_str()), "{scenario} is forgotten");
+        }
+        for (scenario, number) in &accepted {
+            let reply = register.wait(number);
+            let ledger = shop.ledger(number);
+            let charges = ledger["charges"].as_i64().unwrap_or(0);
+            let expected = if charges == 0 { [-1, -6] } else { [0, 0] };
+            assert!(
+                expected.contains(&reply.code),
+                "{scenario}: {} {} {ledger}",
+                reply.code,
+                reply.text()
+            );
+            assert!(charges <= 1, "{scenario}: {ledger}");
+            assert_eq!(reply.json()["recovered"], true, "{scenario}");
+        }
+        // Told, they leave the list.
+        until("an empty list", || {
+            let pending = register
+                .raw("pending_orders", None, 65_536)
+                .expect(0)
+                .json();
+            (pending["total_count"] == 0).then_some(())
+        });
+        register.fini();
+    }
+}
+
+/// What an earlier process ended without the register hearing of it is shown too.
+#[test]
+fn a_verdict_nobody_heard_is_shown_after_the_restart() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    until("the verdict in the journal", || {
+        let pending = register
+            .raw("pending_orders", None, 65_536)
+            .expect(0)
+            .json();
+        (pending["total_count"] == 0).then_some(())
+    });
+    register.kill();
+    let register = shop.register();
+    let pending = register
+        .raw("pending_orders", None, 65_536)
+        .expect(0)
+        .json();
+    let order = &pending["orders"][0];
+    assert_eq!(order["out_trade_no"], number);
+    assert_eq!(
+        (&order["state"], &order["recovered"]),
+        (&json!("paid"), &json!(true))
+    );
+    register.query(&number).expect(0);
+}
+
+/// A restart never sends a payment again: its code is gone with the process.
+#[test]
+fn a_recovered_order_is_asked_about_and_never_sent_again() {
+    let shop = Shop::open().common("submit_window_ms", 600_000);
+    shop.control_post("down", &json!({"listener": 0}));
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.kill();
+    shop.control_post("up", &json!({"listener": 0}));
+    let register = shop.register();
+    let reply = register.wait(&number).expect(-1);
+    assert!(
+        reply.message().contains("never reached"),
+        "{}",
+        reply.message()
+    );
+    assert_eq!(shop.ledger(&number)["pay_requests"], 0);
+}
+
+/// A register that ends without `fini` loses nothing either.
+#[test]
+fn exit_without_fini_loses_nothing() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("001")).expect(0);
+    until("the payment at the gateway", || {
+        (shop.ledger(&number)["pay_requests"] == 1).then_some(())
+    });
+    assert!(register.exit().success());
+    let register = shop.register();
+    register.wait(&number).expect(0);
+    assert_eq!(shop.ledger(&number)["charges"], 1);
+}
+
+/// Stop and start within one process: unfinished orders are taken up again.
+#[test]
+fn fini_leaves_unfinished_orders_to_the_next_init() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("001")).expect(0);
+    register.fini();
+    register.raw("fini", None, -1).expect(0);
+    let refused = register.query(&number).expect(-3);
+    assert!(refused.message().contains("cloud_pay_init"));
+    register.init(&shop.conf);
+    register.wait(&number).expect(0);
+    assert_eq!(shop.ledger(&number)["charges"], 1);
+}
+
+/// Two processes on one journal would both act on its orders: the second is refused.
+#[test]
+fn a_journal_has_one_owner() {
+    let shop = Shop::open();
+    let first = shop.register();
+    let second = Register::start();
+    let refused = second.call("init", &shop.conf).expect(-1);
+    assert!(
+        refused.message().contains("journal_path"),
+        "{}",
+        refused.message()
+    );
+    assert!(refused.message().contains("another process"));
+    first.fini();
+    second.init(&shop.conf);
+}
+
+/// Invariant 8. Order numbers are unique and never go back, whatever the clock does.
+#[test]
+fn the_registers_own_numbers_never_go_back() {
+    let shop = Shop::open().trade("order_prefix", "sz0100");
+    let journal = shop.folder.0.join("register.journal");
+    let number = |register: &Register| {
+        let number = register.raw("next_trade_no", None, 33).expect(0).text();
+        assert!(
+            number.starts_with("sz0100") && number.len() <= 32,
+            "{number}"
+        );
+        number
+    };
+    let mut numbers = Vec::new();
+    let register = shop.register();
+    numbers.extend((0..50).map(|_| number(&register)));
+    // Killed and started again.
+    register.kill();
+    let register = shop.register();
+    numbers.extend((0..50).map(|_| number(&register)));
+    register.fini();
+    // As if the clock had been set back by a day since the last number.
+    rusqlite::Connection::open(&journal)
+        .unwrap()
+        .execute(
+            "UPDATE journal SET number_second = number_second + 86400",
+            [],
+        )
+        .unwrap();
+    register.init(&shop.conf);
+    numbers.extend((0..50).map(|_| number(&register)));
+    let mut sorted = numbers.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted, numbers);
+    // A number pays.
+    let last = numbers.pop().unwrap();
+    register.pay(&last, &code("000")).expect(0);
+    register.wait(&last).expect(0);
+    // A second register of the shop has other numbers.
+    let mut other = shop.conf.clone();
+    other["trade_conf"]["device_id"] = json!("other");
+    other["common_conf"]["journal_path"] = json!(":memory:");
+    let neighbour = Register::start();
+    neighbour.init(&other);
+    assert_ne!(number(&neighbour)[..12], number(&register)[..12]);
+}
+
+/// Invariant 10. A journal of a newer version, another program's or another merchant's database,
+/// and a corrupt file are refused and stay as they were.
+#[test]
+fn an_upgrade_loses_nothing() {
+    let shop = Shop::open();
+    let journal = shop.folder.0.join("register.journal");
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    register.fini();
+    let refused = |conf: &Value, words: &str| {
+        let before = std::fs::read(&journal).unwrap();
+        let reply = register.call("init", conf).expect(-1);
+        assert!(
+            reply.message().contains("journal_path"),
+            "{}",
+            reply.message()
+        );
+        assert!(reply.message().contains(words), "{}", reply.message());
+        assert_eq!(std::fs::read(&journal).unwrap(), before, "{words}");
+    };
+    let sql = |statement: &str| {
+        let db = rusqlite::Connection::open(&journal).unwrap();
+        db.execute_batch(statement).unwrap();
+    };
+    let mut stranger = shop.conf.clone();
+    stranger["trade_conf"]["out_sub_mch_id"] = json!("another");
+    refused(&stranger, "belongs to merchant");
+    sql("PRAGMA user_version = 1000");
+    refused(&shop.conf, "newer");
+    sql("PRAGMA user_version = 0");
+    refused(&shop.conf, "another program");
+    sql("PRAGMA user_version = 1");
+    register.init(&shop.conf);
+    register.query(&number).expect(0);
+    register.fini();
+    std::fs::write(
+        &journal,
+        b"not a database at all, but long enough to be looked at",
+    )
+    .unwrap();
+    refused(&shop.conf, "corrupt");
+}
+
+/// A register is told "paid" by the journal when the gateway can't be reached.
+#[test]
+fn a_proven_verdict_survives_the_network() {
+    let shop = Shop::open().common("connect_timeout_ms", 500);
+    let register = shop.register();
+    let (paid, open) = (shop.number(), shop.number());
+    register.pay(&paid, &code("000")).expect(0);
+    register.wait(&paid).expect(0);
+    register.pay(&open, &code("002")).expect(0);
+    register
+        .begin_wait(&open, Duration::from_secs(1))
+        .get()
+        .expect(-2);
+    shop.control_post("down", &json!({"listener": 0}));
+    let order = register.query(&paid).expect(0).json();
+    assert!(
+        order["message"].as_str().unwrap().contains("journal"),
+        "{order}"
+    );
+    assert_eq!(order["order_content"]["out_trade_no"], paid);
+    register.query(&open).expect(-2);
+    let unheard = json!({"out_trade_no": shop.number(), "trade_type": 1, "pay_platform": 1});
+    register.call("query_order", &unheard).expect(-2);
+}
+
+/// A full disk: the payment is refused before anything is sent, and works again with space.
+#[test]
+fn a_full_disk_refuses_before_anything_is_sent() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    register.fini();
+    // The journal may not grow by a single page any more.
+    let limited = Register::spawn(std::process::Command::new("bash").arg("-c").arg(format!(
+                "trap '' XFSZ; ulimit -f {}; exec {}",
+                std::fs::metadata(shop.folder.0.join("register.journal")).unwrap().len() / 1024,
+                crate::support::register_program().display()
+            )));
+    let conf = {
+        let mut conf = shop.conf.clone();
+        conf["common_conf"]["log_path"] = json!("off");
+        conf
+    };
+    limited.init(&conf);
+    let mut refused = None;
+    for _ in 0..200 {
+        let number = shop.number();
+        let reply = limited.pay(&number, &code("000"));
+        if reply.code == -1 {
+            refused = Some((number, reply));
+            break;
+        }
+        limited.wait(&number).expect(0);
+    }
+    let (refused, reply) = refused.expect("the disk never filled");
+    assert!(reply.message().contains("journal"), "{}", reply.message());
+    assert_eq!(shop.ledger(&refused)["pay_requests"], json!(null));
+    limited.kill();
+    // With space again, the same number is paid.
+    let register = shop.register();
+    register.pay(&refused, &code("000")).expect(0);
+    register.wait(&refused).expect(0);
+    assert_eq!(shop.ledger(&refused)["charges"], 1);
+}

@@ -1,0 +1,393 @@
+//! Secrets, evidence, signatures, and the network between.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+
+use cloudpay_sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::support::{Register, Shop, alipay_code, build_folder, code, root, run, until};
+
+/// Invariant 7. No key, no payment code and no customer shows in the log, the journal, or an
+/// error.
+#[test]
+fn secrets_stay_inside() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let mut codes = Vec::new();
+    for scenario in ["000", "003", "004", "104", "407", "901", "904", "910"] {
+        for make in [code as fn(&str) -> String, alipay_code] {
+            let (number, code) = (shop.number(), make(scenario));
+            register.pay(&number, &code).expect(0);
+            let reply = register.wait(&number);
+            assert!(!reply.message().contains(&code));
+            codes.push(code);
+        }
+    }
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let refund = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 100});
+    register.call("refund", &refund).expect(0);
+    register.query(&number);
+    // A code under the wrong key, a double scan, a key of the wrong type.
+    let scanned = code("002");
+    codes.push(scanned.clone());
+    register.pay(&shop.number(), &scanned).expect(0);
+    let refused = register.pay(&shop.number(), &scanned).expect(-1);
+    assert!(!refused.message().contains(&scanned));
+    let odd = json!({"out_trade_no": shop.number(), "author_code": [scanned], "total_fee": 1});
+    assert!(
+        !register
+            .call("micro_pay", &odd)
+            .expect(-1)
+            .message()
+            .contains(&scanned)
+    );
+    register.fini();
+
+    let merchant = shop.sandbox.merchant();
+    let mut secrets = codes;
+    secrets.push(merchant.authen_key.to_owned());
+    let key =
+        std::fs::read_to_string(root().join("tests/vectors/merchant-test-pkcs8.pem")).unwrap();
+    secrets.extend(key.lines().skip(1).take(3).map(str::to_owned));
+    let mut searched = 0;
+    for folder in [shop.folder.0.clone(), shop.folder.0.join("log")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
+            searched += 1;
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in &secrets {
+                let found = bytes
+                    .windows(secret.len())
+                    .any(|part| part == secret.as_bytes());
+                assert!(!found, "{} holds {secret}", path.display());
+            }
+            for private in ["author_code", "open_id", "buyer_logon_id"] {
+                let found = bytes
+                    .windows(private.len())
+                    .any(|part| part == private.as_bytes());
+                assert!(!found, "{} holds {private}", path.display());
+            }
+        }
+    }
+    assert!(searched >= 2, "journal and log were searched");
+    use std::os::unix::fs::PermissionsExt;
+    let journal = std::fs::metadata(shop.folder.0.join("register.journal")).unwrap();
+    assert_eq!(journal.permissions().mode() & 0o777, 0o600);
+}
+
+/// Invariant 9. A verdict says who said so, when, which domain, and with which authentication: to
+/// the register, in the journal, and in the log.
+#[test]
+fn verdicts_carry_their_evidence() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    let evidence = register.wait(&number).expect(0).json()["evidence"].clone();
+    assert_eq!(evidence["source"], "gateway");
+    assert_eq!(evidence["authenticated"], true);
+    assert_eq!(evidence["domain"], shop.sandbox.url());
+    assert!(evidence["time"].as_i64().unwrap() > 1_700_000_000_000);
+    let log_id = evidence["log_id"].as_i64().unwrap();
+    register.fini();
+    let journal = rusqlite::Connection::open(shop.folder.0.join("register.journal")).unwrap();
+    let row: (String, i64, String, i64, String) = journal
+        .query_row(
+            "SELECT evidence_source, evidence_authentic, evidence_domain, evidence_log_id,
+                 payment_code FROM orders WHERE out_trade_no = ?1",
+            [&number],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
+            },
+        )
+        .unwrap();
+    assert_eq!((row.0.as_str(), row.1), ("gateway", 1));
+    assert_eq!((row.2, row.3), (shop.sandbox.url(), log_id));
+    assert!(row.4.starts_with("13****") && row.4.len() == 10);
+    let log = shop.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("verdict") && line.contains(&number))
+        .unwrap();
+    assert!(
+        line.contains("paid") && line.contains(&log_id.to_string()),
+        "{line}"
+    );
+}
+
+/// What a listener that is no gateway heard: the body of one request.
+fn overhear() -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap_or(0) > 2 {
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let _ = reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+            if let Ok(body) = serde_json::from_slice(&body) {
+                let _ = sender.send(body);
+            }
+        }
+    });
+    (url, receiver)
+}
+
+/// OpenSSL verifies what the library signs, with a salt of exactly 222 bytes and no other.
+#[test]
+fn openssl_verifies_the_signature_of_a_refund() {
+    let (url, heard) = overhear();
+    let shop = Shop::open()
+        .common("domains", json!([url]))
+        .common("prober_dns", 0)
+        .common("ca_file", Value::Null);
+    let register = shop.register();
+    let number = shop.number();
+    let refund = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 100,
+        "pay_platform": 1, "refund_reason": "茶"});
+    register.call("refund", &refund).expect(-2);
+    let body = heard.recv_timeout(crate::support::PATIENCE).unwrap();
+    let authen = &body["authen_info"];
+    assert!(
+        authen.get("a").is_none() && authen["s"]["sign_type"] == 1,
+        "{authen}"
+    );
+    let content = body["request_content"].as_str().unwrap();
+    let sent: Value = serde_json::from_str(content).unwrap();
+    assert_eq!(sent["refund_content"]["out_refund_no"], number);
+    assert_eq!(sent["refund_content"]["refund_fee_type"], "CNY");
+    let folder = build_folder();
+    let (message, signature) = (folder.join("refund.txt"), folder.join("refund.sig"));
+    std::fs::write(&message, content).unwrap();
+    let encoded = folder.join("refund.b64");
+    std::fs::write(&encoded, authen["s"]["sign"].as_str().unwrap()).unwrap();
+    run(Command::new("openssl")
+        .args(["base64", "-d", "-A", "-in"])
+        .arg(&encoded)
+        .arg("-out")
+        .arg(&signature));
+    let verify = |salt: &str| {
+        let mut command = Command::new("openssl");
+        command
+            .args(["dgst", "-sha256", "-verify"])
+            .arg(root().join("tests/vectors/merchant-test-public.pem"))
+            .args(["-sigopt", "rsa_padding_mode:pss", "-sigopt"])
+            .arg(format!("rsa_pss_saltlen:{salt}"))
+            .arg("-signature")
+            .arg(&signature)
+            .arg(&message);
+        command
+    };
+    assert!(run(&mut verify("222")).contains("Verified OK"));
+    assert!(!verify("32").output().unwrap().status.success());
+    assert!(!verify("221").output().unwrap().status.success());
+}
+
+/// A domain that can't be connected to costs nothing: the next one is asked.
+#[test]
+fn a_domain_that_is_down_is_passed_over() {
+    let shop = Shop::with(Options {
+        extra_listeners: 2,
+        ..Options::default()
+    });
+    let register = shop.register();
+    for down in [vec![0], vec![0, 1], vec![1], vec![]] {
+        for listener in 0..3 {
+            let path = if down.contains(&listener) {
+                "down"
+            } else {
+                "up"
+            };
+            shop.control_post(path, &json!({"listener": listener}));
+        }
+        let number = shop.number();
+        register.pay(&number, &code("000")).expect(0);
+        let order = register.wait(&number).expect(0).json();
+        let expected = (0..3).find(|listener| !down.contains(listener)).unwrap();
+        let domain = order["evidence"]["domain"].as_str().unwrap();
+        // The first was down a moment ago: until it is tried again the second serves.
+        let allowed = [&shop.sandbox.urls()[expected], &shop.sandbox.urls()[2]];
+        assert!(
+            allowed.iter().any(|url| *url == domain),
+            "{down:?}: {domain}"
+        );
+        assert_eq!(shop.ledger(&number)["pay_requests"], 1);
+    }
+}
+
+/// An unknown authority, a name that isn't the certificate's: nothing is sent.
+#[test]
+fn a_server_that_cannot_prove_itself_gets_nothing() {
+    let shop = Shop::open().common("submit_window_ms", 500);
+    let stranger = Shop::open();
+    let port = shop.sandbox.url().rsplit(':').next().unwrap().to_owned();
+    let foreign_ca = stranger.sandbox.ca_file().to_str().unwrap().to_owned();
+    let wrong_name = format!("https://127.0.0.2:{port}");
+    for (ca, domain) in [
+        (Some(foreign_ca), shop.sandbox.url()),
+        (None, shop.sandbox.url()),
+        (
+            Some(shop.sandbox.ca_file().to_str().unwrap().to_owned()),
+            wrong_name,
+        ),
+    ] {
+        let mut conf = shop.conf.clone();
+        conf["common_conf"]["ca_file"] = json!(ca);
+        conf["common_conf"]["domains"] = json!([domain]);
+        let register = Register::start();
+        register.init(&conf);
+        let number = shop.number();
+        register.pay(&number, &code("000")).expect(0);
+        register.wait(&number).expect(-1);
+        assert_eq!(shop.ledger(&number), Value::Null);
+        register.fini();
+    }
+}
+
+/// A proxy that tunnels, and counts its tunnels.
+fn proxy() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://till:hunter2@{}", listener.local_addr().unwrap());
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(client.try_clone().unwrap());
+                let mut head = String::new();
+                while reader.read_line(&mut head).unwrap_or(0) > 2 {}
+                let _ = sender.send(head.clone());
+                let target = head.split(' ').nth(1).unwrap();
+                let Ok(server) = TcpStream::connect(target) else {
+                    let _ = (&client).write_all(b"HTTP/1.1 502 No\r\n\r\n");
+                    return;
+                };
+                (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client);
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from_server, &mut to_client);
+                    let _ = to_client.shutdown(Shutdown::Both);
+                });
+                let mut to_server = server;
+                let _ = std::io::copy(&mut reader, &mut to_server);
+                let _ = to_server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (url, receiver)
+}
+
+/// Through a proxy; and a proxy that refuses is "not sent", not "unknown".
+#[test]
+fn payments_go_through_a_proxy() {
+    let (url, tunnels) = proxy();
+    let shop = Shop::open()
+        .common("proxy", json!(url))
+        .common("submit_window_ms", 500);
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let head = tunnels.recv_timeout(crate::support::PATIENCE).unwrap();
+    assert!(head.starts_with("CONNECT 127.0.0.1:"), "{head}");
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("proxy-authorization: basic"),
+        "{head}"
+    );
+    shop.control_post("down", &json!({"listener": 0}));
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    let reply = register.wait(&number).expect(-1);
+    assert!(reply.message().contains("not sent"), "{}", reply.message());
+    register.fini();
+    assert!(!shop.log().contains("hunter2"));
+}
+
+/// The warm connection: after `init` and before the first sale, the domain was already asked.
+#[test]
+fn the_prober_asks_before_the_first_sale() {
+    let shop = Shop::open();
+    let register = shop.register();
+    until("the probe", || {
+        let log = shop.control_get("log");
+        let pinged = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|line| line["path"] == "/cpay/ping");
+        pinged.then_some(())
+    });
+    register.fini();
+}
+
+/// Ten thousand customers look at QR codes: few threads, little memory, and a new sale is served.
+#[test]
+fn ten_thousand_waiting_orders_cost_little() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let mut calls = Vec::new();
+    let mut numbers = Vec::new();
+    for _ in 0..10_000 {
+        let number = shop.number();
+        let request = json!({"out_trade_no": number, "author_code": code("002"), "total_fee": 1});
+        calls.push(register.begin("micro_pay", Some(request.to_string().as_bytes()), 64, 0));
+        numbers.push(number);
+        // As many tills as a hall has: the register's own threads are not what is measured.
+        if calls.len() == 50 {
+            for call in calls.drain(..) {
+                call.get().expect(0);
+            }
+        }
+    }
+    until("every payment at the gateway", || {
+        let all = shop.control_get("ledger");
+        let all = all["orders"].as_object().unwrap();
+        let sent = numbers.iter().filter(|number| {
+            all.get(*number)
+                .is_some_and(|order| order["pay_requests"] == 1)
+        });
+        (sent.count() == numbers.len()).then_some(())
+    });
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", register.pid())).unwrap();
+    let of = |key: &str| -> u64 {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    println!("{} threads, {} kB resident", of("Threads:"), of("VmRSS:"));
+    assert!(of("Threads:") < 12, "{} threads", of("Threads:"));
+    assert!(of("VmRSS:") < 64 * 1024, "{} kB", of("VmRSS:"));
+    let pending = register.raw("pending_orders", None, 64).expect(-8);
+    assert!(pending.message().contains("bytes"));
+    register.fini();
+}
