@@ -523,7 +523,11 @@ impl Track {
         now: Instant,
     ) -> Step {
         let before = self.order.state;
-        let state = merge(before, facts.state);
+        let state = match merge(before, facts.state) {
+            // "Under way" after the window is what nobody knows the end of.
+            OrderState::Paying if self.stage == Stage::Reconcile => OrderState::Unknown,
+            state => state,
+        };
         let had_code = self.order.code_url.is_some();
         if facts.state == state || !before.is_final() {
             self.refusal = None;
@@ -739,22 +743,22 @@ impl Track {
             }
             self.stage = Stage::Reconcile;
         }
-        let wait = match self.tries {
-            tries if tries < SLOW_COUNT => SLOW,
-            tries if tries < SLOW_COUNT + SLOWER_COUNT => SLOWER,
-            _ => {
-                self.stage = Stage::Rest;
-                return Step::default();
-            }
-        };
-        self.tries = self.tries.saturating_add(1);
-        let unknown = self.order.state == OrderState::Paying;
-        if unknown {
+        let changed = self.order.state == OrderState::Paying;
+        if changed {
             self.order.state = OrderState::Unknown;
         }
+        let wait = match self.tries {
+            tries if tries < SLOW_COUNT => Some(SLOW),
+            tries if tries < SLOW_COUNT + SLOWER_COUNT => Some(SLOWER),
+            _ => None,
+        };
+        self.tries = self.tries.saturating_add(1);
+        if wait.is_none() {
+            self.stage = Stage::Rest;
+        }
         Step {
-            next: Some((now + wait, Task::Query)),
-            changed: unknown,
+            next: wait.map(|wait| (now + wait, Task::Query)),
+            changed,
             news: false,
         }
     }
@@ -798,4 +802,323 @@ fn join(first: &Text, second: &Text) -> Text {
             second.pick(Language::En)
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Platform;
+
+    fn rules() -> Rules {
+        let polling = Polling {
+            count: 25,
+            interval: Duration::from_secs(6),
+        };
+        Rules {
+            micro_pay: polling,
+            scan_code_pay: polling,
+            submit_window: Duration::from_secs(30),
+            on_timeout: OnTimeout::Leave,
+            reverse_after: Duration::from_secs(15),
+            language: Language::En,
+        }
+    }
+
+    fn reason() -> Text {
+        Text::verbatim("words")
+    }
+
+    fn answer(verdict: Verdict) -> Heard {
+        Heard::Answer(Answer {
+            verdict,
+            evidence: Evidence {
+                source: Source::Gateway,
+                authenticated: true,
+                time_ms: 1,
+                domain: "https://gateway".to_owned(),
+                log_id: None,
+            },
+        })
+    }
+
+    fn state(state: OrderState) -> Heard {
+        answer(Verdict::Order(Box::new(OrderFacts {
+            state,
+            total_fee: Some(1),
+            transaction_id: None,
+            time_end: None,
+            code_url: None,
+            message: None,
+            device_id: None,
+            content: None,
+        })))
+    }
+
+    /// A payment, its rules, and a clock that is set by hand.
+    struct Life {
+        track: Track,
+        rules: Rules,
+        start: Instant,
+        now: Instant,
+    }
+
+    impl Life {
+        fn new(trade_type: TradeType, rules: Rules) -> Self {
+            let now = Instant::now();
+            let mut order = Order::unknown("1");
+            order.platform = Some(Platform::WeChat);
+            order.state = OrderState::Paying;
+            Self {
+                track: Track::accepted(order, trade_type, now),
+                rules,
+                start: now,
+                now,
+            }
+        }
+
+        fn at(&mut self, seconds: f64) -> &mut Self {
+            self.now = self.start + Duration::from_secs_f64(seconds);
+            self
+        }
+
+        /// Hears something for a task; gives the next task and when, in seconds from the start.
+        fn hear(&mut self, task: Task, heard: Heard) -> Option<(f64, Task)> {
+            if task == Task::Pay {
+                self.track.sending(self.now);
+            }
+            let step = self.track.hear(task, heard, &self.rules, self.now);
+            step.next
+                .map(|(at, task)| ((at - self.start).as_secs_f64(), task))
+        }
+
+        fn state(&self) -> OrderState {
+            self.track.order.state
+        }
+
+        /// Answers every query alike until nothing more is due; gives the times of the queries.
+        fn queries(&mut self, mut next: Option<(f64, Task)>, heard: fn() -> Heard) -> Vec<f64> {
+            let mut times = Vec::new();
+            while let Some((at, Task::Query)) = next {
+                times.push(at);
+                next = self.at(at).hear(Task::Query, heard());
+            }
+            assert_eq!(next, None);
+            times
+        }
+    }
+
+    #[test]
+    fn polls_are_eager_then_regular_then_slow_then_over() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let next = life.hear(Task::Pay, state(OrderState::Paying));
+        let times = life.queries(next, || state(OrderState::Paying));
+        let window: Vec<f64> = times.iter().copied().filter(|at| *at <= 150.0).collect();
+        let mut expected: Vec<f64> = (0..15).map(|n| 2.0 + 3.0 * f64::from(n)).collect();
+        expected.extend((0..17).map(|n| 47.0 + 6.0 * f64::from(n)));
+        expected.push(149.0);
+        expected.push(150.0);
+        assert_eq!(window, expected);
+        let slow: Vec<f64> = times.into_iter().filter(|at| *at > 150.0).collect();
+        assert_eq!(slow.len(), 10 + 144);
+        assert_eq!(slow[0], 210.0);
+        assert_eq!(slow[9], 750.0);
+        assert_eq!(slow[10], 1350.0);
+        assert_eq!(life.state(), OrderState::Unknown);
+        assert!(life.track.at_rest());
+    }
+
+    #[test]
+    fn a_shorter_interval_is_respected() {
+        let mut rules = rules();
+        rules.micro_pay.interval = Duration::from_secs(1);
+        let mut life = Life::new(TradeType::MicroPay, rules);
+        assert_eq!(
+            life.hear(Task::Pay, Heard::Lost(reason())),
+            Some((1.0, Task::Query))
+        );
+        let next = life.at(1.0).hear(Task::Query, state(OrderState::Paying));
+        assert_eq!(next, Some((2.0, Task::Query)));
+    }
+
+    #[test]
+    fn what_never_left_is_tried_until_the_window_ends_and_then_failed() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let mut next = life.hear(Task::Pay, Heard::NotSent(reason()));
+        let mut times = Vec::new();
+        while let Some((at, Task::Pay)) = next {
+            times.push(at);
+            next = life.at(at).hear(Task::Pay, Heard::NotSent(reason()));
+        }
+        assert_eq!(times[..5], [0.5, 1.5, 3.5, 7.5, 11.5]);
+        assert!(times.iter().all(|at| *at < 30.0));
+        assert_eq!(life.state(), OrderState::Failed);
+        assert!(
+            life.track.at_rest(),
+            "nothing was sent: there is nothing to watch for"
+        );
+    }
+
+    /// Invariant 4: one "no such order" may overtake the payment.
+    #[test]
+    fn one_missing_order_proves_nothing_and_two_send_it_again_once() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        assert_eq!(
+            life.hear(Task::Pay, Heard::Lost(reason())),
+            Some((2.0, Task::Query))
+        );
+        let next = life.at(2.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(next, Some((4.0, Task::Query)));
+        // A register that asks at the same moment doesn't make it two.
+        life.at(2.1).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Paying);
+        let next = life.at(4.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(next, Some((4.0, Task::Pay)));
+        // The second sending is lost too: it isn't sent a third time.
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(6.0).hear(Task::Query, answer(Verdict::NotFound));
+        let next = life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
+        // Failed, and watched all the same: it was sent.
+        assert_eq!(next, Some((13.0, Task::Query)));
+    }
+
+    #[test]
+    fn an_old_code_is_not_sent_again() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(58.0).hear(Task::Query, answer(Verdict::NotFound));
+        life.at(61.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
+    }
+
+    #[test]
+    fn an_order_that_was_seen_is_not_missing() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(2.0).hear(Task::Query, answer(Verdict::NotFound));
+        life.at(5.0).hear(Task::Query, state(OrderState::Paying));
+        let next = life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        assert_eq!(life.state(), OrderState::Paying);
+    }
+
+    #[test]
+    fn an_unsigned_refusal_is_confirmed_by_one_query() {
+        let refused = || answer(Verdict::RefusedUnsigned(reason()));
+        for (second, expected) in [
+            (refused(), OrderState::Failed),
+            (answer(Verdict::NotFound), OrderState::Failed),
+            (state(OrderState::Paid), OrderState::Paid),
+            (state(OrderState::Paying), OrderState::Paying),
+            (Heard::Lost(reason()), OrderState::Paying),
+        ] {
+            let mut life = Life::new(TradeType::MicroPay, rules());
+            assert_eq!(life.hear(Task::Pay, refused()), Some((0.0, Task::Query)));
+            life.at(0.1).hear(Task::Query, second);
+            assert_eq!(life.state(), expected);
+        }
+        // To a query of a payment that was not refused it says nothing.
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(2.0).hear(Task::Query, refused());
+        life.at(5.0).hear(Task::Query, refused());
+        assert_eq!(life.state(), OrderState::Paying);
+    }
+
+    #[test]
+    fn nothing_unproven_ends_an_order() {
+        for heard in [
+            || Heard::Lost(reason()),
+            || Heard::NotSent(reason()),
+            || answer(Verdict::Busy(reason())),
+            || answer(Verdict::Untrusted(reason())),
+            || answer(Verdict::Refused(reason())),
+            || answer(Verdict::Done),
+        ] {
+            let mut life = Life::new(TradeType::MicroPay, rules());
+            let next = life.hear(Task::Pay, Heard::Lost(reason()));
+            life.queries(next, heard);
+            assert_eq!(life.state(), OrderState::Unknown);
+        }
+    }
+
+    /// Invariant 5, and the gate of the guarded reverse.
+    #[test]
+    fn a_timed_out_order_is_reversed_after_the_gate_and_a_fresh_query() {
+        let mut rules = rules();
+        rules.on_timeout = OnTimeout::Reverse;
+        rules.micro_pay.count = 1;
+        let paying = || state(OrderState::Paying);
+        let start = |rules: &Rules| {
+            let mut life = Life::new(TradeType::MicroPay, rules.clone());
+            let mut next = life.hear(Task::Pay, paying());
+            while let Some((at, Task::Query)) = next
+                && at < 15.0
+            {
+                next = life.at(at).hear(Task::Query, paying());
+            }
+            assert_eq!(next, Some((15.0, Task::Query)), "the gate");
+            life.at(15.0);
+            life
+        };
+        let mut life = start(&rules);
+        assert_eq!(
+            life.hear(Task::Query, paying()),
+            Some((15.0, Task::TakeBack))
+        );
+        let next = life.hear(Task::TakeBack, answer(Verdict::Done));
+        assert_eq!(next, Some((15.0, Task::Query)));
+        assert_eq!(
+            life.state(),
+            OrderState::Paying,
+            "the answer to a reverse proves nothing"
+        );
+        life.hear(Task::Query, state(OrderState::Reversed));
+        assert_eq!(life.state(), OrderState::Reversed);
+        // A payment at the last moment wins.
+        let mut life = start(&rules);
+        life.hear(Task::Query, state(OrderState::Paid));
+        assert_eq!(life.state(), OrderState::Paid);
+        assert!(life.track.at_rest());
+        // Without an authentic query nothing is reversed.
+        let mut life = start(&rules);
+        let mut next = life.hear(Task::Query, Heard::Lost(reason()));
+        for _ in 0..50 {
+            let Some((at, task)) = next else { break };
+            assert_eq!(task, Task::Query);
+            next = life.at(at).hear(task, Heard::Lost(reason()));
+        }
+    }
+
+    #[test]
+    fn a_reversed_order_is_watched_and_a_late_payment_wins() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, state(OrderState::Paying));
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        life.at(15.0).hear(Task::Query, state(OrderState::Paying));
+        life.hear(Task::TakeBack, answer(Verdict::Done));
+        let next = life.hear(Task::Query, state(OrderState::Reversed));
+        let times = life.queries(next, || state(OrderState::Reversed));
+        let after: Vec<f64> = times.iter().map(|at| at - 15.0).collect();
+        assert_eq!(after, [5.0, 15.0, 30.0, 60.0, 90.0]);
+        assert!(life.track.at_rest());
+        life.hear(Task::Query, state(OrderState::Paid));
+        assert_eq!(life.state(), OrderState::Paid);
+        assert!(life.track.order.late);
+    }
+
+    #[test]
+    fn what_is_proven_stays_proven() {
+        use OrderState::*;
+        for known in [Paid, Failed, Closed, Reversed, Refunded, Reentry] {
+            for new in OrderState::ALL {
+                let expected = match (known, new) {
+                    (Paid, Refunded | Reversed | Closed) => new,
+                    (Failed | Closed | Reversed, Paid | Refunded) => new,
+                    _ => known,
+                };
+                assert_eq!(merge(known, new), expected, "{known:?} {new:?}");
+            }
+        }
+    }
 }
