@@ -398,6 +398,13 @@ impl Sdk {
     }
 }
 
+/// A library that is let go stops.
+impl Drop for Sdk {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
 fn stopping() -> Error {
     Error::internal(text!("程序库正在停止", "the library is stopping"))
 }

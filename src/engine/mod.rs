@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 pub use self::notify::Callback;
 use self::notify::Notifier;
@@ -84,6 +84,8 @@ struct Inner {
     busy: bool,
     /// The payment code's digest, to release when the order is final.
     code: Option<[u8; 32]>,
+    /// The journal could not be written: it is tried again with the next step.
+    unrecorded: bool,
 }
 
 impl Live {
@@ -97,6 +99,7 @@ impl Live {
                 turn: 0,
                 busy: false,
                 code: None,
+                unrecorded: false,
             }),
             changed: Condvar::new(),
         }
@@ -164,28 +167,46 @@ impl Engine {
         let lines = Lines {
             payments: payment_line,
             polls: poll_line,
-            stop: stop_line.clone(),
+            stop: stop_line,
         };
-        let mut threads = pool::start(&engine, &lines, config.worker_threads)?;
-        threads.push(pool::spawn("schedule", move || {
-            schedule::run(&planned, &polls)
-        })?);
+        let started = engine
+            .start_threads(config, &lines, move || schedule::run(&planned, &polls))
+            .and_then(|()| engine.recover());
+        match started {
+            Ok(()) => Ok(engine),
+            Err(reason) => {
+                let _ = engine.stop(Duration::ZERO);
+                Err(reason)
+            }
+        }
+    }
+
+    fn start_threads(
+        self: &Arc<Self>,
+        config: &Config,
+        lines: &Lines,
+        scheduler: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Text> {
+        let keep = |thread| lock(&self.threads).push(thread);
+        for index in 0..config.worker_threads {
+            let payments_only = index == 0 && config.worker_threads > 1;
+            keep(pool::worker(self, lines, payments_only)?);
+        }
+        keep(pool::spawn("schedule", scheduler)?);
         if config.probe {
-            let engine = Arc::clone(&engine);
-            threads.push(pool::spawn("probe", move || {
+            let engine = Arc::clone(self);
+            let stop = lines.stop.clone();
+            keep(pool::spawn("probe", move || {
                 // The first probe also warms the connection that the first sale will use.
                 loop {
                     engine.http.probe(engine.gateway.ping_path());
-                    match stop_line.recv_timeout(WARM_INTERVAL) {
-                        Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
-                        _ => return,
+                    if stop.recv_timeout(WARM_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                        return;
                     }
                 }
             })?);
         }
-        *lock(&engine.threads) = threads;
-        engine.recover()?;
-        Ok(engine)
+        Ok(())
     }
 
     /// Accepts a payment: after `Ok` it is in the journal and will be taken to its end. Blocks
@@ -389,8 +410,7 @@ impl Engine {
         if !inner.track.keeps_request(now) {
             inner.payment = None;
         }
-        let written = step
-            .changed
+        let written = (step.changed || inner.unrecorded)
             .then(|| self.journal.record(&order, inner.track.watch_until_ms()));
         if order.state.is_final() {
             let code = inner.code.take();
@@ -406,10 +426,11 @@ impl Engine {
         live.changed.notify_all();
         // Durable before the register hears of it; but a journal that can't be written takes
         // nothing away from the running process.
-        let kept = match written {
-            Some(ticket) => ticket.wait().is_ok(),
-            None => true,
-        };
+        let kept = written.is_none_or(|ticket| {
+            let kept = ticket.wait().is_ok();
+            live.lock().unrecorded = !kept;
+            kept
+        });
         if step.news {
             crate::telemetry::log_verdict(&order);
             self.notifier.tell(&order);
@@ -520,8 +541,7 @@ impl Engine {
             }
             drop(running);
         })?;
-        let late =
-            all_ended.recv_deadline(deadline) == Err(crossbeam_channel::RecvTimeoutError::Timeout);
+        let late = all_ended.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout);
         if !self.wait_for_calls(deadline) || late {
             tracing::warn!("requests still under way are cut");
         }

@@ -18,34 +18,27 @@ pub(super) struct Lines {
     pub(super) stop: Receiver<()>,
 }
 
-/// Starts the workers.
-pub(super) fn start(
+/// Starts a worker.
+pub(super) fn worker(
     engine: &Arc<Engine>,
     lines: &Lines,
-    count: usize,
-) -> Result<Vec<JoinHandle<()>>, Text> {
-    (0..count)
-        .map(|index| {
-            let engine = Arc::clone(engine);
-            let payments = lines.payments.clone();
-            let stop = lines.stop.clone();
-            let polls = if index == 0 && count > 1 {
-                never()
-            } else {
-                lines.polls.clone()
-            };
-            spawn("worker", move || {
-                let lines = Lines {
-                    payments,
-                    polls,
-                    stop,
-                };
-                while let Some(due) = next(&lines) {
-                    engine.work(&due.live, due.turn);
-                }
-            })
-        })
-        .collect()
+    payments_only: bool,
+) -> Result<JoinHandle<()>, Text> {
+    let engine = Arc::clone(engine);
+    let lines = Lines {
+        payments: lines.payments.clone(),
+        polls: if payments_only {
+            never()
+        } else {
+            lines.polls.clone()
+        },
+        stop: lines.stop.clone(),
+    };
+    spawn("worker", move || {
+        while let Some(due) = next(&lines) {
+            engine.work(&due.live, due.turn);
+        }
+    })
 }
 
 fn next(lines: &Lines) -> Option<Due> {
