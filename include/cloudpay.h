@@ -96,6 +96,85 @@ int cloud_pay_copy_errmsg(char *out, int length);
 // The version of the library, "1.0.0" for example. Static text: don't free it.
 const char *cloud_pay_version(void);
 
+// 门店查询: the merchant's shops, by page.
+//
+// @param req JSON: `page_num` (from 1; default 1), `page_size` (1 to 1000; default 10),
+//   `out_shop_id` (one shop only).
+// @param shop_info Receives the gateway's `query_shop_info`: `total_count`, `shop_infos`.
+// @param length Its size in bytes; 65536 recommended.
+// @return 0 answered; -1 the gateway refused; -2 unknown, call again; -3 error; -8 buffer.
+//
+// Synchronous: at most `request_timeout_ms` for each domain.
+// Source: cloud-pay HTTPS API, /cpay/query_sub_mch_shop_info.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `shop_info` is NULL or points to `length` writable bytes.
+int cloud_pay_query_shop_info(const char *req, char *shop_info, int length);
+
+// The sub-merchant, with the prefix that its order numbers need (`cloud_cashier_id`). Not in the
+// original library.
+//
+// @param req JSON: `{}`.
+// @param out Receives the gateway's `query_sub_mch_info`: `total_count`, `sub_mch_infos`.
+// @param length Its size in bytes; 65536 recommended.
+// @return As cloud_pay_query_shop_info().
+//
+// Synchronous: at most `request_timeout_ms` for each domain.
+// Source: cloud-pay HTTPS API, /cpay/sdk_query_sub_mch_info.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `out` is NULL or points to `length` writable bytes.
+int cloud_pay_query_sub_mch_info(const char *req, char *out, int length);
+
+// 交易明细: orders and refunds, newest first, by page; or all of a period into a file.
+//
+// @param req JSON: `pay_platform` (1 WeChat, 2 Alipay; default both), `query_order_type`
+//   (1 payments, 2 refunds, 3 both; default 3), `query_cashier_type` (1 the sub-merchant, 2 this
+//   shop, 3 this cashier; default 1), `out_shop_id`, `staff_id`, `device_id`, `start_time`
+//   (seconds since 1970; default 0), `end_time` (default now), `page_num` (from 1; default 1),
+//   `page_size` (1 to 1000; default 10). With `save_to` (a path) every page from `page_num` on
+//   is fetched and written there, one JSON object a line in UTF-8; the file appears when it is
+//   complete.
+// @param order_details Receives the gateway's `order_detail_query`: `total_count`,
+//   `order_details`. With `save_to`: `total_count`, `saved_count`.
+// @param length Its size in bytes; 2048 for each order recommended.
+// @return As cloud_pay_query_shop_info().
+//
+// Synchronous: at most `request_timeout_ms` for each domain, for each page.
+// Source: cloud-pay HTTPS API, /cpay/client_order_detail.
+//
+// # Safety
+// `req` is NULL or NUL-terminated; `order_details` is NULL or points to `length` writable bytes.
+int cloud_pay_order_detail(const char *req, char *order_details, int length);
+
+// Checks a payment or refund notification and gives its content. Not in the original library.
+//
+// @param body The HTTP body exactly as it came, UTF-8 whatever `charset` says.
+// @param content Receives the notification's content, JSON: `order_content` of a payment, or
+//   `refund_order_content` of a refund. @param length Its size in bytes; 16384 recommended.
+// @return 0 authentic; -1 not to be believed: answer it with a status other than 0; -3 error;
+//   -8 buffer too small.
+//
+// No network. Source: cloud-pay HTTPS API, callbacks.
+//
+// # Safety
+// `body` is NULL or NUL-terminated; `content` is NULL or points to `length` writable bytes.
+int cloud_pay_verify_notify(const char *body, char *content, int length);
+
+// The signed answer to a notification. Not in the original library.
+//
+// @param status 0: taken, don't send it again. Others: send it again later.
+// @param description For people; NULL for none.
+// @param out Receives the HTTP body to answer with (application/json), pure ASCII: send it as it
+//   is. @param length Its size in bytes; 1024 and six for each character of `description`.
+// @return 0; -3 error; -8 buffer too small.
+//
+// No network. Source: cloud-pay HTTPS API, callbacks.
+//
+// # Safety
+// `description` is NULL or NUL-terminated; `out` is NULL or points to `length` writable bytes.
+int cloud_pay_notify_reply(int status, const char *description, char *out, int length);
+
 // 刷卡支付: pays with the code that the cashier scanned from the customer's phone.
 //
 // @param req JSON: `out_trade_no`* (at most 32 characters), `author_code`* (at most 128),
@@ -298,3 +377,31 @@ int cloud_pay_security_identification_check(const char *_req, char *_resp, int _
 #endif  // __cplusplus
 
 #endif  /* CLOUDPAY_H */
+
+#if defined(_WIN32) && !defined(_WIN64)
+#define CLOUDPAY_STDCALL __stdcall
+#else
+#define CLOUDPAY_STDCALL
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// 交易统计: sums over orders and refunds. __stdcall on 32-bit Windows, as in the original library.
+//
+// @param req JSON: as for cloud_pay_order_detail() without pages and `save_to`; `out_shop_id` may
+//   be a list; also `sub_pay_platforms` (list of 100 WeChat, 200 Alipay), `trade_type`,
+//   `pay_time_type`, `refund_time_type`, `time_filter`.
+// @param order_stat Receives the gateway's `query_order_list_overview`: `total_count`,
+//   `overviews` (amounts in fen; counts and amounts can be negative).
+// @param length Its size in bytes; 65536 recommended.
+// @return As cloud_pay_query_shop_info().
+//
+// Synchronous: at most `request_timeout_ms` for each domain.
+// Source: cloud-pay HTTPS API, /cpay/query_order_list_overview.
+int CLOUDPAY_STDCALL cloud_pay_order_stat(const char *req, char *order_stat, int length);
+
+#ifdef __cplusplus
+}
+#endif

@@ -185,6 +185,33 @@ impl Fields {
         Ok(Some(texts))
     }
 
+    /// A list of whole numbers; empty when there is none.
+    pub(crate) fn integers(
+        &mut self,
+        key: &'static str,
+        min: i64,
+        max: i64,
+    ) -> Result<Vec<i64>, Text> {
+        let items = match self.take(key) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(self.mistyped(key, "整数数组", "a list of numbers", &other)),
+        };
+        items
+            .iter()
+            .map(|item| {
+                item.as_i64()
+                    .filter(|number| (min..=max).contains(number))
+                    .ok_or_else(|| self.mistyped(key, "整数数组", "a list of numbers", item))
+            })
+            .collect()
+    }
+
+    /// Whether the value under `key` is a list.
+    pub(crate) fn is_list(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(Value::is_array)
+    }
+
     /// The keys nobody asked for. They are accepted; the caller logs them once.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = String> + '_ {
         let path = self.path;

@@ -9,6 +9,7 @@
 mod charset;
 mod clock;
 pub mod config;
+mod download;
 mod engine;
 pub mod ffi;
 mod fields;

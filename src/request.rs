@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::config::Merchant;
 use crate::fields::Fields;
 use crate::model::{
-    AlipayExtras, MAX_FEE, MAX_TRADE_NO, Payment, PaymentCode, Platform, RefundRequest, TradeType,
-    check_number,
+    AlipayExtras, MAX_FEE, MAX_PAGE_SIZE, MAX_TRADE_NO, Page, Payment, PaymentCode, Platform,
+    RefundRequest, Report, Scope, TradeType, check_number,
 };
 use crate::text::{Text, text};
 
@@ -160,6 +160,90 @@ pub(crate) fn refund_query(fields: &mut Fields, merchant: &Merchant) -> Result<R
         trade_no,
         refund_no,
         platform: platform(fields)?,
+    })
+}
+
+/// A question about orders, with the file to save all of a period to, when one is named.
+pub(crate) struct Detail {
+    pub(crate) scope: Scope,
+    pub(crate) page: Page,
+    pub(crate) save_to: Option<String>,
+}
+
+/// Reads a query_shop_info request.
+pub(crate) fn shops(fields: &mut Fields, _: &Merchant) -> Result<Report, Text> {
+    Ok(Report::Shops {
+        out_shop_id: fields.text("out_shop_id", 32)?.filter(|id| !id.is_empty()),
+        page: page(fields, 10)?,
+    })
+}
+
+/// Reads a query_sub_mch_info request: there is nothing to say but `{}`.
+pub(crate) fn sub_merchant(_: &mut Fields, _: &Merchant) -> Result<Report, Text> {
+    Ok(Report::SubMerchant)
+}
+
+/// Reads an order_detail request.
+pub(crate) fn detail(fields: &mut Fields, merchant: &Merchant) -> Result<Detail, Text> {
+    let save_to = fields
+        .text("save_to", 4096)?
+        .filter(|path| !path.is_empty());
+    let size = if save_to.is_some() { 100 } else { 10 };
+    Ok(Detail {
+        scope: scope(fields, merchant)?,
+        page: page(fields, size)?,
+        save_to,
+    })
+}
+
+/// Reads an order_stat request.
+pub(crate) fn sums(fields: &mut Fields, merchant: &Merchant) -> Result<Report, Text> {
+    let out_shop_ids = match fields.is_list("out_shop_id") {
+        true => fields.texts("out_shop_id", 32)?.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let number = |fields: &mut Fields, key| fields.integer(key, 0, i64::from(i32::MAX));
+    Ok(Report::Sums {
+        scope: scope(fields, merchant)?,
+        out_shop_ids,
+        sub_pay_platforms: fields.integers("sub_pay_platforms", 0, i64::from(i32::MAX))?,
+        trade_type: number(fields, "trade_type")?,
+        pay_time_type: number(fields, "pay_time_type")?,
+        refund_time_type: number(fields, "refund_time_type")?,
+        time_filter: number(fields, "time_filter")?,
+    })
+}
+
+/// Whose orders and when. `query_cashier_type` 2 is this register's shop, 3 its cashier, unless
+/// the request names others.
+fn scope(fields: &mut Fields, merchant: &Merchant) -> Result<Scope, Text> {
+    let whose = fields.integer("query_cashier_type", 1, 3)?.unwrap_or(1);
+    let given = |value: Option<String>| value.filter(|text| !text.is_empty());
+    let shop = given(fields.text("out_shop_id", 32)?);
+    let staff = given(fields.text("staff_id", 64)?);
+    let now = crate::clock::now_ms() / 1000;
+    let start_time = fields.integer("start_time", 0, i64::MAX)?.unwrap_or(0);
+    Ok(Scope {
+        pay_platform: fields.integer("pay_platform", 1, 2)?,
+        order_type: fields.integer("query_order_type", 1, 3)?.unwrap_or(3),
+        out_shop_id: shop.or_else(|| (whose >= 2).then(|| merchant.out_shop_id.clone())),
+        staff_id: staff.or_else(|| merchant.staff_id.clone().filter(|_| whose == 3)),
+        device_id: given(fields.text("device_id", 64)?),
+        start_time,
+        end_time: fields
+            .integer("end_time", start_time, i64::MAX)?
+            .unwrap_or(now.max(start_time)),
+    })
+}
+
+fn page(fields: &mut Fields, size: i64) -> Result<Page, Text> {
+    Ok(Page {
+        number: fields
+            .integer("page_num", 1, i64::from(i32::MAX))?
+            .unwrap_or(1),
+        size: fields
+            .integer("page_size", 1, MAX_PAGE_SIZE)?
+            .unwrap_or(size),
     })
 }
 

@@ -1,18 +1,21 @@
 //! The library as Rust sees it. Requests are the JSON texts of the C ABI.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::{Config, Parsed};
+use crate::download;
 use crate::engine::{Callback, Engine, NotAccepted, Outcome};
 use crate::fields::Fields;
 use crate::gateway::cloudpay::CloudPay;
 use crate::lock;
-use crate::model::{MAX_TRADE_NO, Order, OrderState, Payment, Platform, Refund, TradeType};
+use crate::model::{MAX_TRADE_NO, Order, OrderState, Payment, Platform, Refund, Report, TradeType};
 use crate::request;
 use crate::telemetry::Log;
 use crate::text::{Text, text};
@@ -325,6 +328,81 @@ impl Sdk {
                 .map_err(Error::internal)?;
             Ok(format!("{prefix}{device}{}{counter:04}", clock::stamp(second)))
         })
+    }
+
+    /// 门店查询: the merchant's shops, in the gateway's own words. Blocks for at most the request
+    /// timeout times the domains.
+    ///
+    /// # Errors
+    /// -1 the gateway refused, -2 unknown, -3 the request is at fault.
+    pub fn query_shop_info(&self, json: &str) -> Result<Box<RawValue>, Error> {
+        self.report(json, request::shops)
+    }
+
+    /// The sub-merchant with its order prefix, in the gateway's own words. Blocks as
+    /// [`Sdk::query_shop_info`].
+    ///
+    /// # Errors
+    /// As for [`Sdk::query_shop_info`].
+    pub fn query_sub_mch_info(&self, json: &str) -> Result<Box<RawValue>, Error> {
+        self.report(json, request::sub_merchant)
+    }
+
+    /// 交易统计: sums over orders and refunds, in the gateway's own words. Blocks as
+    /// [`Sdk::query_shop_info`].
+    ///
+    /// # Errors
+    /// As for [`Sdk::query_shop_info`].
+    pub fn order_stat(&self, json: &str) -> Result<Box<RawValue>, Error> {
+        self.report(json, request::sums)
+    }
+
+    /// 交易明细: a page of orders and refunds in the gateway's own words; or, with `save_to`, all
+    /// of a period into a file, one JSON object a line. Blocks as [`Sdk::query_shop_info`], for
+    /// each page.
+    ///
+    /// # Errors
+    /// As for [`Sdk::query_shop_info`]; -3 also when the file can't be written. A file is there
+    /// only when it is complete.
+    pub fn order_detail(&self, json: &str) -> Result<Box<RawValue>, Error> {
+        self.call(|| {
+            let asked = self.read(json, request::detail).map_err(Error::internal)?;
+            match &asked.save_to {
+                None => self.engine.report(&Report::Orders {
+                    scope: asked.scope,
+                    page: asked.page,
+                }),
+                Some(path) => download::save(&self.engine, &asked, Path::new(path)),
+            }
+        })
+    }
+
+    fn report(
+        &self,
+        json: &str,
+        read: fn(&mut Fields, &crate::config::Merchant) -> Result<Report, Text>,
+    ) -> Result<Box<RawValue>, Error> {
+        self.call(|| {
+            let report = self.read(json, read).map_err(Error::internal)?;
+            self.engine.report(&report)
+        })
+    }
+
+    /// Checks that a payment or refund notification is the gateway's, and gives its content.
+    /// `body` is the HTTP body as it came. No network.
+    ///
+    /// # Errors
+    /// -1 it is not to be believed.
+    pub fn verify_notify(&self, body: &[u8]) -> Result<String, Error> {
+        self.call(|| self.engine.open_notification(body))
+    }
+
+    /// The answer to a notification: the HTTP body to send, as it is. No network.
+    ///
+    /// # Errors
+    /// -3 when this gateway has no notifications.
+    pub fn notify_reply(&self, status: i32, description: &str) -> Result<Vec<u8>, Error> {
+        self.call(|| self.engine.answer_notification(status, description))
     }
 
     /// Sets or clears the callback for news: an order became final, its QR code is ready, or a

@@ -345,11 +345,7 @@ impl Track {
                 }
             }
             Verdict::Busy(reason) => self.sent_without_result(&reason, Some(BUSY_WAIT), rules, now),
-            Verdict::Untrusted(reason) => self.sent_without_result(&reason, None, rules, now),
-            Verdict::Order(_) | Verdict::NotFound | Verdict::Done | Verdict::Refund(_) => {
-                let reason = text!("应答与请求不符", "the answer doesn't fit the request");
-                self.sent_without_result(&reason, None, rules, now)
-            }
+            other => self.sent_without_result(&other.reason(), None, rules, now),
         }
     }
 
@@ -435,13 +431,7 @@ impl Track {
                 None => self.nothing_learnt(&description, None, rules, now),
             },
             Verdict::Busy(reason) => self.nothing_learnt(&reason, Some(BUSY_WAIT), rules, now),
-            Verdict::Refused(reason) | Verdict::Reentry(reason) | Verdict::Untrusted(reason) => {
-                self.nothing_learnt(&reason, None, rules, now)
-            }
-            Verdict::Done | Verdict::Refund(_) => {
-                let reason = text!("应答与请求不符", "the answer doesn't fit the request");
-                self.nothing_learnt(&reason, None, rules, now)
-            }
+            other => self.nothing_learnt(&other.reason(), None, rules, now),
         }
     }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 use super::recover::live_from;
 use super::step::{Asker, Heard, Task, Track};
 use super::{Engine, Live};
@@ -11,7 +13,7 @@ use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
 use crate::journal::BegunRefund;
 use crate::lock;
-use crate::model::{Order, OrderState, Platform, Refund, RefundState, Source, TradeType};
+use crate::model::{Order, OrderState, Platform, Refund, RefundState, Report, Source, TradeType};
 use crate::request::{OrderQuery, RefundAsked, RefundQuery};
 use crate::sdk::{Code, Error};
 use crate::text::{Text, text};
@@ -146,13 +148,7 @@ impl Engine {
                 Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
                     (Some(reason.clone()), true, None)
                 }
-                Verdict::Busy(reason) | Verdict::Untrusted(reason) | Verdict::Reentry(reason) => {
-                    (Some(reason.clone()), false, None)
-                }
-                Verdict::NotFound | Verdict::Done | Verdict::Refund(_) => {
-                    let reason = text!("网关查无此订单", "the gateway finds no such order");
-                    (Some(reason), false, None)
-                }
+                other => (Some(other.reason()), false, None),
             },
         };
         let mut order = self.settle(live, Task::Query, heard, false);
@@ -206,10 +202,7 @@ impl Engine {
                         order,
                         reason: Some(reason),
                     },
-                    Verdict::Busy(reason)
-                    | Verdict::Untrusted(reason)
-                    | Verdict::Reentry(reason) => Outcome::because(order, reason),
-                    Verdict::Done | Verdict::Refund(_) => Outcome::of(order),
+                    other => Outcome::because(order, other.reason()),
                 }
             }
         }
@@ -267,20 +260,7 @@ impl Engine {
                 "该订单不是本收银机的订单，不能撤销或关闭",
                 "this register did not make that order: it is not cancelled or closed"
             ))),
-            Verdict::NotFound => Err(Error::refused(text!(
-                "没有这笔订单",
-                "there is no such order"
-            ))),
-            Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
-                Err(Error::refused(reason))
-            }
-            Verdict::Busy(reason) | Verdict::Untrusted(reason) | Verdict::Reentry(reason) => {
-                Err(Error::unknown(reason))
-            }
-            Verdict::Done | Verdict::Refund(_) => Err(Error::unknown(text!(
-                "应答与请求不符",
-                "the answer doesn't fit the request"
-            ))),
+            other => Err(not_answered(&other)),
         }
     }
 
@@ -424,14 +404,8 @@ impl Engine {
                     .wait();
                 Err(Error::refused(reason))
             }
-            Verdict::RefusedUnsigned(reason) | Verdict::Reentry(reason) => {
-                Err(Error::refused(reason))
-            }
-            Verdict::Busy(reason) | Verdict::Untrusted(reason) => Err(Error::unknown(reason)),
-            Verdict::Order(_) | Verdict::Done | Verdict::NotFound => Err(Error::unknown(text!(
-                "应答与请求不符",
-                "the answer doesn't fit the request"
-            ))),
+            Verdict::NotFound => Err(Error::unknown(answer.verdict.reason())),
+            other => Err(not_answered(&other)),
         }
     }
 
@@ -469,21 +443,36 @@ impl Engine {
                 let _ = self.journal.record_refund(&refund).wait();
                 Ok(*refund)
             }
-            Verdict::NotFound => Err(Error::refused(text!(
-                "没有这笔退款",
-                "there is no such refund"
-            ))),
-            Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
-                Err(Error::refused(reason))
-            }
-            Verdict::Busy(reason) | Verdict::Untrusted(reason) | Verdict::Reentry(reason) => {
-                Err(Error::unknown(reason))
-            }
-            Verdict::Order(_) | Verdict::Done => Err(Error::unknown(text!(
-                "应答与请求不符",
-                "the answer doesn't fit the request"
-            ))),
+            other => Err(not_answered(&other)),
         }
+    }
+
+    /// Asks about the merchant: shops, lists, sums. Blocks for at most the request timeout times
+    /// the domains.
+    pub(crate) fn report(&self, report: &Report) -> Result<Box<RawValue>, Error> {
+        match self.ask(&Call::Report(report), Failover::Any) {
+            Heard::NotSent(reason) | Heard::Lost(reason) => Err(Error::unknown(reason)),
+            Heard::Answer(answer) => match answer.verdict {
+                Verdict::Report(words) => Ok(words),
+                other => Err(not_answered(&other)),
+            },
+        }
+    }
+
+    /// The content of a notification of the gateway's, once it is proven to be one.
+    pub(crate) fn open_notification(&self, body: &[u8]) -> Result<String, Error> {
+        self.gateway.open_notification(body).map_err(Error::refused)
+    }
+
+    /// The answer to a notification.
+    pub(crate) fn answer_notification(
+        &self,
+        status: i32,
+        description: &str,
+    ) -> Result<Vec<u8>, Error> {
+        self.gateway
+            .answer_notification(status, description)
+            .map_err(Error::internal)
     }
 
     fn known_order(&self, trade_no: &str) -> Result<Option<Order>, Error> {
@@ -496,6 +485,16 @@ impl Engine {
             .wait()
             .map_err(Error::internal)?;
         Ok(stored.map(|stored| stored.order))
+    }
+}
+
+/// A verdict that doesn't answer the question: refused, or nobody knows.
+fn not_answered(verdict: &Verdict) -> Error {
+    match verdict {
+        Verdict::NotFound | Verdict::Refused(_) | Verdict::RefusedUnsigned(_) => {
+            Error::refused(verdict.reason())
+        }
+        _ => Error::unknown(verdict.reason()),
     }
 }
 

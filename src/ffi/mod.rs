@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 pub mod lifecycle;
+pub mod merchant;
+pub mod notify;
 pub mod payment;
 pub mod unsupported;
 
@@ -147,6 +149,11 @@ impl Running {
 
 fn null_request() -> Error {
     Error::refused(text!("请求指针为 NULL", "the request is a NULL pointer"))
+}
+
+/// A query's -1 means "payment failed": a bad request must not look like that.
+fn not_a_verdict(error: Error) -> Error {
+    Error::internal(error.message)
 }
 
 /// The bytes of a C string without their NUL; `None` for NULL.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Out, Reply, guard, running};
+use super::{Out, Reply, guard, not_a_verdict, running};
 use crate::engine::Callback;
 use crate::model::Order;
 use crate::render;
@@ -172,11 +172,6 @@ unsafe fn order_call(
             message: style.charset.encode_message(&reply.message, style.ascii),
         })
     })
-}
-
-/// A query's -1 means "payment failed": a bad request must not look like that.
-fn not_a_verdict(error: Error) -> Error {
-    Error::internal(error.message)
 }
 
 /// 撤单 / 关单: takes an order back.

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{
-    Evidence, OrderState, Payment, Platform, Refund, RefundRequest, Source, TradeType,
+    Evidence, OrderState, Payment, Platform, Refund, RefundRequest, Report, Source, TradeType,
 };
-use crate::text::Text;
+use crate::text::{Text, text};
 
 /// Translates calls into requests and answers into what they prove.
 pub(crate) trait Gateway: Send + Sync {
@@ -21,6 +21,12 @@ pub(crate) trait Gateway: Send + Sync {
 
     /// What an answer to that call proves. Never more than that.
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer;
+
+    /// The content of a payment or refund notification, once its authentication was checked.
+    fn open_notification(&self, body: &[u8]) -> Result<String, Text>;
+
+    /// The authenticated answer to a notification: ASCII only, to be sent as it is.
+    fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text>;
 }
 
 /// An order as a gateway needs to know it. An answer has to name this order and this amount.
@@ -62,6 +68,7 @@ pub(crate) enum Call<'a> {
     Reverse(&'a OrderKey),
     Refund(&'a RefundRequest),
     QueryRefund(&'a RefundKey),
+    Report(&'a Report),
 }
 
 impl Call<'_> {
@@ -77,6 +84,10 @@ impl Call<'_> {
             Call::Reverse(_) => "reverse",
             Call::Refund(_) => "refund",
             Call::QueryRefund(_) => "query_refund",
+            Call::Report(Report::Shops { .. }) => "query_shop_info",
+            Call::Report(Report::SubMerchant) => "query_sub_mch_info",
+            Call::Report(Report::Orders { .. }) => "order_detail",
+            Call::Report(Report::Sums { .. }) => "order_stat",
         }
     }
 
@@ -87,6 +98,7 @@ impl Call<'_> {
             Call::QueryOrder(key) | Call::CloseOrder(key) | Call::Reverse(key) => &key.trade_no,
             Call::Refund(refund) => &refund.refund_no,
             Call::QueryRefund(key) => &key.refund_no,
+            Call::Report(_) => "",
         }
     }
 }
@@ -105,6 +117,8 @@ pub(crate) enum Verdict {
     Order(Box<OrderFacts>),
     /// Authentic, and about this refund.
     Refund(Box<Refund>),
+    /// Authentic: what was asked for, in the gateway's own words.
+    Report(Box<RawValue>),
     /// Authentic: the call worked, and that is all the answer says (close, reverse).
     Done,
     /// Authentic: there is no such order, or no such refund.
@@ -119,6 +133,23 @@ pub(crate) enum Verdict {
     Busy(Text),
     /// The answer was thrown away: it proves nothing.
     Untrusted(Text),
+}
+
+impl Verdict {
+    /// Why this verdict is not the one that was hoped for.
+    pub(crate) fn reason(&self) -> Text {
+        match self {
+            Self::Refused(reason)
+            | Self::RefusedUnsigned(reason)
+            | Self::Reentry(reason)
+            | Self::Busy(reason)
+            | Self::Untrusted(reason) => reason.clone(),
+            Self::NotFound => text!("网关查无此单", "the gateway finds no such number"),
+            Self::Order(_) | Self::Refund(_) | Self::Report(_) | Self::Done => {
+                text!("应答与请求不符", "the answer doesn't fit the request")
+            }
+        }
+    }
 }
 
 /// What an authentic answer says of an order.

@@ -3,10 +3,13 @@
 mod order;
 mod payment;
 mod refund;
+mod report;
 
 pub use order::{Evidence, Order, OrderState, Source};
 pub use payment::{AlipayExtras, Payment, PaymentCode};
 pub use refund::{Refund, RefundRequest, RefundState};
+pub(crate) use report::MAX_PAGE_SIZE;
+pub use report::{Page, Report, Scope};
 
 use crate::text::{Text, text};
 

@@ -114,6 +114,18 @@ static void *run(void *argument)
         code = cloud_pay_refund(req);
     else if (is(call, "query_refund"))
         code = cloud_pay_query_refund(req, out, length);
+    else if (is(call, "query_shop_info"))
+        code = cloud_pay_query_shop_info(req, out, length);
+    else if (is(call, "query_sub_mch_info"))
+        code = cloud_pay_query_sub_mch_info(req, out, length);
+    else if (is(call, "order_detail"))
+        code = cloud_pay_order_detail(req, out, length);
+    else if (is(call, "order_stat"))
+        code = cloud_pay_order_stat(req, out, length);
+    else if (is(call, "verify_notify"))
+        code = cloud_pay_verify_notify(req, out, length);
+    else if (is(call, "notify_reply"))
+        code = cloud_pay_notify_reply(call->timeout_ms, req, out, length);
     else if (is(call, "pending_orders"))
         code = cloud_pay_pending_orders(out, length);
     else if (is(call, "next_trade_no"))

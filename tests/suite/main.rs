@@ -11,6 +11,7 @@
 
 mod abi;
 mod crash;
+mod merchant;
 mod money;
 mod scenarios;
 mod support;

@@ -205,7 +205,9 @@ fn a_refund_is_not_repeated_by_accident() {
         // Another amount under the same number is another refund: refused before it is sent.
         let mut other = refund.clone();
         other["refund_fee"] = json!(31);
+        let requests = shop.ledger(&number)["refund_requests"].clone();
         let refused = register.call("refund", &other).expect(-1);
+        assert_eq!(shop.ledger(&number)["refund_requests"], requests);
         assert!(
             refused.message().contains("out_refund_no"),
             "{}",

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::authen::AuthenKey;
 use super::pss::SigningKey;
+use crate::charset::Charset;
 use crate::text::{Text, text};
 
 #[derive(Serialize)]
@@ -64,11 +65,11 @@ pub(super) fn signed(content: &str, key: &SigningKey) -> Result<Vec<u8>, Text> {
 }
 
 fn wrap(request_content: &str, authen_info: RequestAuthen) -> Result<Vec<u8>, Text> {
-    serde_json::to_vec(&Request {
+    let request = Request {
         request_content,
         authen_info,
-    })
-    .map_err(|error| text!("内部错误：{error}", "internal error: {error}"))
+    };
+    to_json(&request).map(String::into_bytes)
 }
 
 #[derive(Deserialize)]
@@ -108,12 +109,7 @@ pub(super) fn open(body: &[u8], key: &AuthenKey) -> Result<Opened, Text> {
         )
     };
     let response: Response<'_> = serde_json::from_slice(body).map_err(malformed)?;
-    let raw = response.response_content.get();
-    let content = if raw.starts_with('"') {
-        serde_json::from_str(raw).map_err(malformed)?
-    } else {
-        raw.to_owned()
-    };
+    let content = exact_text(response.response_content).map_err(malformed)?;
     let authentic = match response.authen_info.and_then(|info| info.a) {
         None => false,
         Some(code) if key.verify(content.as_bytes(), &code.authen_code) => true,
@@ -125,6 +121,83 @@ pub(super) fn open(body: &[u8], key: &AuthenKey) -> Result<Opened, Text> {
         }
     };
     Ok(Opened { content, authentic })
+}
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(borrow)]
+    request_content: &'a RawValue,
+    authen_info: ResponseAuthen,
+}
+
+/// Opens what the gateway sent by itself: a request, which is authentic or refused.
+pub(super) fn open_request(body: &[u8], key: &AuthenKey) -> Result<String, Text> {
+    let malformed = |error: serde_json::Error| {
+        text!(
+            "通知不是协议的 JSON：{error}",
+            "the notification is not the protocol's JSON: {error}"
+        )
+    };
+    let request: Notification<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    let content = exact_text(request.request_content).map_err(malformed)?;
+    match request.authen_info.a {
+        Some(code) if key.verify(content.as_bytes(), &code.authen_code) => Ok(content),
+        _ => Err(text!(
+            "通知的认证码缺失或错误，不可采信",
+            "the notification's authentication code is missing or wrong: don't believe it"
+        )),
+    }
+}
+
+#[derive(Serialize)]
+struct AnswerEnvelope<'a> {
+    response_content: &'a str,
+    authen_info: RequestAuthen,
+}
+
+#[derive(Serialize)]
+struct AnswerContent<'a> {
+    status: i32,
+    description: &'a str,
+}
+
+/// The answer to a notification. All of it is ASCII: no character set on its way to the gateway
+/// can change the bytes that were authenticated.
+pub(super) fn answer(status: i32, description: &str, key: &AuthenKey) -> Result<Vec<u8>, Text> {
+    let content = to_json(&AnswerContent {
+        status,
+        description,
+    })?;
+    let content = Charset::Utf8.encode_json(&content, true);
+    let a = Authen {
+        authen_type: 1,
+        authen_code: key.code(&content),
+    };
+    let response_content = String::from_utf8_lossy(&content);
+    let envelope = AnswerEnvelope {
+        response_content: &response_content,
+        authen_info: RequestAuthen {
+            a: Some(a),
+            s: None,
+        },
+    };
+    to_json(&envelope).map(String::into_bytes)
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, Text> {
+    serde_json::to_string(value)
+        .map_err(|error| text!("内部错误：{error}", "internal error: {error}"))
+}
+
+/// The text that an authentication code is about: a string after unescaping, or an object's bytes
+/// as they came.
+fn exact_text(raw: &RawValue) -> serde_json::Result<String> {
+    let raw = raw.get();
+    if raw.starts_with('"') {
+        serde_json::from_str(raw)
+    } else {
+        Ok(raw.to_owned())
+    }
 }
 
 #[cfg(test)]

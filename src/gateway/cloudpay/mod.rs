@@ -5,6 +5,7 @@ mod authen;
 mod envelope;
 mod object;
 mod pss;
+mod reports;
 mod states;
 mod wire;
 
@@ -17,7 +18,7 @@ use self::object::Object;
 use super::{Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Verdict, evidence};
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
-use crate::model::{Evidence, OrderState, Platform, Refund, TradeType};
+use crate::model::{Evidence, OrderState, Platform, Refund, Report, TradeType};
 use crate::text::{Text, text};
 
 /// The protocol's longest description, in characters.
@@ -64,6 +65,15 @@ impl Gateway for CloudPay {
                 wire::query_refund(merchant, key)?,
                 false,
             ),
+            Call::Report(report) => {
+                let path = match report {
+                    Report::Shops { .. } => "/cpay/query_sub_mch_shop_info",
+                    Report::SubMerchant => "/cpay/sdk_query_sub_mch_info",
+                    Report::Orders { .. } => "/cpay/client_order_detail",
+                    Report::Sums { .. } => "/cpay/query_order_list_overview",
+                };
+                (path, reports::content(merchant, report)?, false)
+            }
         };
         let body = match &merchant.private_key {
             Some(key) if signed => envelope::signed(&content, key)?,
@@ -75,6 +85,14 @@ impl Gateway for CloudPay {
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer {
         self.judge(call, response)
             .unwrap_or_else(|reason| Answer::untrusted(response, reason))
+    }
+
+    fn open_notification(&self, body: &[u8]) -> Result<String, Text> {
+        envelope::open_request(body, &self.key)
+    }
+
+    fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text> {
+        envelope::answer(status, description, &self.key)
     }
 }
 
@@ -172,6 +190,18 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
                     == Some(key.refund_no.clone())
             });
             refund(key, ours.ok_or_else(other_order)?, evidence)
+        }
+        Call::Report(report) => {
+            let key = match report {
+                Report::Shops { .. } => "query_shop_info",
+                Report::SubMerchant => "query_sub_mch_info",
+                Report::Orders { .. } => "order_detail_query",
+                Report::Sums { .. } => "query_order_list_overview",
+            };
+            let words = content
+                .raw(key)
+                .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))?;
+            Ok(Verdict::Report(words.to_owned()))
         }
     }
 }

@@ -257,7 +257,7 @@ const SDK_VERSION: &str = {
 };
 
 /// 32 upper-case hex characters from the operating system's random source.
-fn nonce() -> Result<String, Text> {
+pub(super) fn nonce() -> Result<String, Text> {
     let mut bytes = [0; 16];
     OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
         text!(
