@@ -36,17 +36,33 @@ pub(crate) fn have(program: &str) -> bool {
         .is_ok()
 }
 
-/// Makes sure of programs that Debian's packages bring: (program, package, what for).
-pub(crate) fn need(programs: &[(&str, &str, &str)]) -> Result<(), String> {
-    let missing: Vec<_> = programs
+/// Whether the C compiler finds a header.
+fn have_header(header: &str) -> bool {
+    Command::new("cc")
+        .args(["-E", "-include", header, "-x", "c", "/dev/null"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Makes sure of what Debian's packages bring: (program or C header, package, what for).
+pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
+    let missing: Vec<_> = things
         .iter()
-        .filter(|(program, ..)| !have(program))
+        .filter(|(thing, ..)| {
+            if thing.ends_with(".h") {
+                !have_header(thing)
+            } else {
+                !have(thing)
+            }
+        })
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    for (program, package, what_for) in &missing {
-        println!("missing: {program} (package {package}), {what_for}");
+    for (thing, package, what_for) in &missing {
+        println!("missing: {thing} (package {package}), {what_for}");
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
     let by_hand = format!("please install: {}", packages.join(" "));
