@@ -42,6 +42,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// An application at the epay123 gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpayKeys {
+    /// The merchant's number.
+    pub mch_no: String,
+    /// The application.
+    pub app_id: String,
+    /// What it signs with.
+    pub app_secret: Secret,
+}
+
+/// Which gateway is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatewayConfig {
+    /// Tencent's cloud pay.
+    CloudPay,
+    /// epay123, or another one built on Jeepay.
+    Epay123(EpayKeys),
+}
+
 /// What becomes of an order whose poll window ends without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTimeout {
@@ -114,6 +134,8 @@ pub struct Merchant {
 /// The whole configuration. Two equal ones run the same library.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Which gateway.
+    pub gateway: GatewayConfig,
     /// The merchant's side.
     pub merchant: Merchant,
     /// Base URLs in order of preference, without a trailing slash.
@@ -226,18 +248,20 @@ impl Config {
         charset: Charset,
     ) -> Result<Parsed, Text> {
         let mut trade = root.object("trade_conf", "trade_conf.")?;
-        let gateway = common.text("gateway", 32)?;
-        match gateway.as_deref() {
-            None | Some("cloudpay") => {}
-            Some(other) => {
-                return Err(text!(
-                    "common_conf.gateway：应为 cloudpay，得到 \"{other}\"",
-                    "common_conf.gateway: must be cloudpay, got \"{other}\""
-                ));
-            }
-        }
-        let domains = parse_domains(&mut common)?;
-        let merchant = parse_merchant(&mut trade, &domains)?;
+        let epay = common
+            .choice("gateway", &[("cloudpay", false), ("epay123", true)])?
+            .unwrap_or(false);
+        let gateway = if epay {
+            GatewayConfig::Epay123(EpayKeys {
+                mch_no: trade.required_text("mch_no", 64)?,
+                app_id: trade.required_text("app_id", 64)?,
+                app_secret: Secret::new(trade.required_text("app_secret", 1024)?),
+            })
+        } else {
+            GatewayConfig::CloudPay
+        };
+        let domains = parse_domains(&mut common, epay)?;
+        let merchant = parse_merchant(&mut trade, &domains, epay)?;
         let ca_pem = match common.text("ca_file", 4096)? {
             None => None,
             Some(path) => Some(read_ca_file(&common, &path)?),
@@ -259,7 +283,7 @@ impl Config {
         let journal_path = match common.text("journal_path", 4096)? {
             Some(path) if path == ":memory:" => None,
             Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
-            _ => Some(default_journal(&merchant)?),
+            _ => Some(default_journal(&gateway, &merchant)?),
         };
         let log_path = match common.text("log_path", 4096)? {
             Some(path) if path == "off" => None,
@@ -267,6 +291,7 @@ impl Config {
             _ => data_folder().ok().map(|folder| folder.join("log")),
         };
         let config = Config {
+            gateway,
             domains,
             ca_pem,
             proxy: proxy.map(Secret::new),
@@ -331,10 +356,18 @@ impl Config {
     }
 }
 
-fn parse_merchant(trade: &mut Fields, domains: &[String]) -> Result<Merchant, Text> {
-    let out_mch_id = trade.required_text("out_mch_id", 32)?;
-    let out_sub_mch_id = trade.required_text("out_sub_mch_id", 32)?;
-    let out_shop_id = trade.required_text("out_shop_id", 32)?;
+fn parse_merchant(trade: &mut Fields, domains: &[String], epay: bool) -> Result<Merchant, Text> {
+    // epay123 has numbers and keys of its own.
+    let own = |trade: &mut Fields, key, limit| {
+        if epay {
+            Ok(trade.text(key, limit)?.unwrap_or_default())
+        } else {
+            trade.required_text(key, limit)
+        }
+    };
+    let out_mch_id = own(trade, "out_mch_id", 32)?;
+    let out_sub_mch_id = own(trade, "out_sub_mch_id", 32)?;
+    let out_shop_id = own(trade, "out_shop_id", 32)?;
     let device_id = trade.required_text("device_id", 64)?;
     let staff_id = trade.text("staff_id", 64)?;
     if let Some(kind) = trade.integer("authen_type", 0, i64::MAX)?
@@ -359,7 +392,7 @@ fn parse_merchant(trade: &mut Fields, domains: &[String]) -> Result<Merchant, Te
             ),
         ));
     }
-    let authen_key = Secret::new(trade.required_text("authen_key", 1024)?);
+    let authen_key = Secret::new(own(trade, "authen_key", 1024)?);
     let private_key = parse_private_key(trade)?;
     let sign_reverse = trade
         .choice("reverse_auth", &[("authen", false), ("sign", true)])?
@@ -420,8 +453,11 @@ fn parse_private_key(trade: &mut Fields) -> Result<Option<SigningKey>, Text> {
         .map_err(|reason| trade.invalid(key, &reason))
 }
 
-fn parse_domains(common: &mut Fields) -> Result<Vec<String>, Text> {
+fn parse_domains(common: &mut Fields, epay: bool) -> Result<Vec<String>, Text> {
     let Some(given) = common.texts("domains", 255)? else {
+        if epay {
+            return Err(common.missing("domains"));
+        }
         return Ok(CLOUDPAY_DOMAINS.map(str::to_owned).to_vec());
     };
     if given.is_empty() || given.len() > 16 {
@@ -533,10 +569,14 @@ fn data_folder() -> Result<PathBuf, Text> {
     })
 }
 
-fn default_journal(merchant: &Merchant) -> Result<PathBuf, Text> {
+fn default_journal(gateway: &GatewayConfig, merchant: &Merchant) -> Result<PathBuf, Text> {
+    let owner = match gateway {
+        GatewayConfig::CloudPay => &merchant.out_sub_mch_id,
+        GatewayConfig::Epay123(keys) => &keys.mch_no,
+    };
     let name = format!(
         "{}-{}.journal",
-        file_name_part(&merchant.out_sub_mch_id),
+        file_name_part(owner),
         file_name_part(&merchant.device_id)
     );
     Ok(data_folder()?.join(name))

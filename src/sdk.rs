@@ -13,7 +13,6 @@ use crate::config::{Config, Parsed};
 use crate::download;
 use crate::engine::{Callback, Engine, NotAccepted, Outcome};
 use crate::fields::Fields;
-use crate::gateway::cloudpay::CloudPay;
 use crate::lock;
 use crate::model::{MAX_TRADE_NO, Order, OrderState, Payment, Platform, Refund, Report, TradeType};
 use crate::request;
@@ -133,8 +132,7 @@ impl Sdk {
                 device_id = %config.merchant.device_id,
                 "cloudpay starts"
             );
-            let gateway = Box::new(CloudPay::new(config.merchant.clone()));
-            Engine::start(&config, gateway).map_err(Error::refused)
+            Engine::start(&config).map_err(Error::refused)
         })?;
         let sdk = Self {
             config,

@@ -24,7 +24,9 @@ use self::schedule::Due;
 pub(crate) use self::step::Heard;
 use self::step::{Rules, Step, Task, Track};
 pub(crate) use self::sync::Outcome;
-use crate::config::Config;
+use crate::config::{Config, GatewayConfig};
+use crate::gateway::cloudpay::CloudPay;
+use crate::gateway::epay123::Epay123;
 use crate::gateway::{Call, Gateway, OrderKey};
 use crate::http::{Failover, Http, HttpRequest, SendError, WARM_INTERVAL};
 use crate::journal::{Accepted, Journal, StoredOrder};
@@ -133,8 +135,17 @@ pub(crate) enum NotAccepted {
 
 impl Engine {
     /// Opens the journal, starts the threads, and takes up what an earlier process left.
-    pub(crate) fn start(config: &Config, gateway: Box<dyn Gateway>) -> Result<Arc<Self>, Text> {
-        let merchant = format!("cloudpay {}", config.merchant.out_sub_mch_id);
+    pub(crate) fn start(config: &Config) -> Result<Arc<Self>, Text> {
+        let (gateway, merchant): (Box<dyn Gateway>, _) = match &config.gateway {
+            GatewayConfig::CloudPay => (
+                Box::new(CloudPay::new(config.merchant.clone())),
+                format!("cloudpay {}", config.merchant.out_sub_mch_id),
+            ),
+            GatewayConfig::Epay123(keys) => (
+                Box::new(Epay123::new(keys, &config.merchant)),
+                format!("epay123 {}", keys.mch_no),
+            ),
+        };
         let journal = Journal::open(config.journal_path.as_deref(), &merchant)?;
         let (payments, payment_line) = unbounded();
         let (schedule, planned) = unbounded();
@@ -148,6 +159,7 @@ impl Engine {
                 on_timeout: config.on_timeout,
                 reverse_after: config.reverse_after,
                 language: config.language,
+                gateway: gateway.traits(),
             },
             gateway,
             http: Http::new(config),
@@ -332,8 +344,8 @@ impl Engine {
             Task::Query => self.ask(&Call::QueryOrder(&live.key), Failover::Any),
             Task::TakeBack => {
                 let call = match live.key.trade_type {
-                    TradeType::MicroPay => Call::Reverse(&live.key),
-                    TradeType::ScanCode => Call::CloseOrder(&live.key),
+                    TradeType::MicroPay if self.rules.gateway.reverses => Call::Reverse(&live.key),
+                    _ => Call::CloseOrder(&live.key),
                 };
                 self.ask(&call, Failover::NotSent)
             }
@@ -416,10 +428,12 @@ impl Engine {
             let code = inner.code.take();
             self.release_code(code);
         }
-        if !inner.busy
-            && let Some((at, task)) = step.next
-        {
-            self.plan(live, &mut inner, at, task);
+        if !inner.busy {
+            match step.next {
+                Some((at, task)) => self.plan(live, &mut inner, at, task),
+                // Nothing is due any more, whatever waits in a queue.
+                None => inner.turn = inner.turn.wrapping_add(1),
+            }
         }
         let retire = inner.track.at_rest();
         drop(inner);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::{OnTimeout, Polling};
-use crate::gateway::{Answer, OrderFacts, Verdict};
+use crate::gateway::{Answer, OrderFacts, Traits, Verdict};
 use crate::model::{Evidence, Order, OrderState, Source, TradeType};
 use crate::text::{Language, Text, text};
 
@@ -38,6 +38,12 @@ const SLOWER_COUNT: u32 = 144;
 const TAKE_BACK_WAIT: Duration = Duration::from_secs(2);
 /// Reverses in a row before slow reconciliation takes over.
 const TAKE_BACK_TRIES: u32 = 3;
+/// An "unpaid" that may be a channel's time-out is asked for again after this.
+const CONFIRM_WAIT: Duration = Duration::from_secs(5);
+/// Such an order is looked at, after the times of [`WATCH`], this often…
+const LONG_WATCH: Duration = Duration::from_secs(600);
+/// …until this long after it was accepted.
+const LONG_WATCH_END: Duration = Duration::from_secs(2 * 3600 + 15 * 60);
 /// When an order that ended without payment is looked at again.
 const WATCH: [Duration; 5] = [
     Duration::from_secs(5),
@@ -56,6 +62,7 @@ pub(crate) struct Rules {
     pub(crate) on_timeout: OnTimeout,
     pub(crate) reverse_after: Duration,
     pub(crate) language: Language,
+    pub(crate) gateway: Traits,
 }
 
 impl Rules {
@@ -152,7 +159,10 @@ pub(crate) struct Track {
     take_back_refusal: Option<Text>,
     tries: u32,
     window_end: Instant,
+    /// Since when the gateway has said, without interruption, that it isn't paid and won't be.
+    unpaid_since: Option<Instant>,
     watch_from: Instant,
+    watch_until: Instant,
     watch_until_ms: Option<i64>,
 }
 
@@ -173,7 +183,9 @@ impl Track {
             take_back_refusal: None,
             tries: 0,
             window_end: now,
+            unpaid_since: None,
             watch_from: now,
+            watch_until: now,
             watch_until_ms: None,
         }
     }
@@ -214,10 +226,7 @@ impl Track {
 
     /// Takes up the watch over an order that ended without payment, for what is left of it.
     pub(crate) fn resume_watch(&mut self, left: Duration, now: Instant) -> Step {
-        self.stage = Stage::Watch;
-        let [.., last] = WATCH;
-        self.watch_from = now.checked_sub(last.saturating_sub(left)).unwrap_or(now);
-        self.watch_until_ms = Some(clock::now_ms() + i64::try_from(left.as_millis()).unwrap_or(0));
+        self.watch(now, now + left);
         Step {
             next: Some((now, Task::Query)),
             ..Step::default()
@@ -332,6 +341,13 @@ impl Track {
             }
             Verdict::Refused(description) if !self.resent => {
                 self.finish(OrderState::Failed, &description, evidence, rules, now)
+            }
+            Verdict::AskAgain => {
+                self.enter_window(rules, now);
+                Step {
+                    next: Some((now, Task::Query)),
+                    ..Step::default()
+                }
             }
             // Unsigned, or in answer to a second sending: one query has to confirm it.
             Verdict::RefusedUnsigned(description) | Verdict::Refused(description) => {
@@ -458,7 +474,7 @@ impl Track {
             let reason = text!("网关尚无此订单", "the gateway has no such order yet");
             return self.nothing_learnt(&reason, Some(FIRST_POLL), rules, now);
         }
-        if self.stage == Stage::Poll && self.keeps_request(now) {
+        if rules.gateway.resends && self.stage == Stage::Poll && self.keeps_request(now) {
             self.stage = Stage::Resend;
             self.resent = true;
             self.missing = 0;
@@ -513,6 +529,12 @@ impl Track {
         now: Instant,
     ) -> Step {
         let before = self.order.state;
+        if let Some(at) = self.confirm_at(facts.state, rules, now) {
+            return Step {
+                next: Some((at, Task::Query)),
+                ..Step::default()
+            };
+        }
         let state = match merge(before, facts.state) {
             // "Under way" after the window is what nobody knows the end of.
             OrderState::Paying if self.stage == Stage::Reconcile => OrderState::Unknown,
@@ -557,7 +579,22 @@ impl Track {
         if before.is_final() && state == before {
             return self.keep_watching(now);
         }
-        self.end(now)
+        self.end(rules, now)
+    }
+
+    /// When an "unpaid" that may be a channel's time-out has to be asked for again.
+    fn confirm_at(&mut self, said: OrderState, rules: &Rules, now: Instant) -> Option<Instant> {
+        let unpaid = matches!(
+            said,
+            OrderState::Failed | OrderState::Closed | OrderState::Reversed
+        );
+        if rules.gateway.unpaid_is_final || !unpaid || self.order.state.is_final() {
+            self.unpaid_since = None;
+            return None;
+        }
+        let since = *self.unpaid_since.get_or_insert(now);
+        let at = since + CONFIRM_WAIT;
+        Some(at).filter(|at| *at > now)
     }
 
     /// Whether an order that is being taken back goes on being taken back.
@@ -578,7 +615,11 @@ impl Track {
         };
         let may_go = |track: &Self, asker| match state {
             // A register may take back a paid micro_pay; a paid QR order is refunded instead.
-            OrderState::Paid => asker == Asker::Register && track.trade_type == TradeType::MicroPay,
+            OrderState::Paid => {
+                asker == Asker::Register
+                    && track.trade_type == TradeType::MicroPay
+                    && rules.gateway.reverses
+            }
             OrderState::Paying | OrderState::CodeReady | OrderState::Unknown => true,
             _ => false,
         };
@@ -619,22 +660,24 @@ impl Track {
         self.order.state = state;
         self.order.message = message.pick(rules.language).to_owned();
         self.order.evidence = Some(evidence);
-        self.end(now)
+        self.end(rules, now)
     }
 
     /// A final state was reached. One without payment is watched, where something was sent.
-    fn end(&mut self, now: Instant) -> Step {
+    fn end(&mut self, rules: &Rules, now: Instant) -> Step {
         let unpaid = matches!(
             self.order.state,
             OrderState::Failed | OrderState::Closed | OrderState::Reversed
         );
         self.resendable = false;
         let next = if unpaid && self.last_pay.is_some() {
-            self.stage = Stage::Watch;
-            self.watch_from = now;
             let [first, .., last] = WATCH;
-            let last = i64::try_from(last.as_millis()).unwrap_or(0);
-            self.watch_until_ms = Some(clock::now_ms() + last);
+            let until = if rules.gateway.unpaid_is_final {
+                now + last
+            } else {
+                (self.accepted + LONG_WATCH_END).max(now + last)
+            };
+            self.watch(now, until);
             Some((now + first, Task::Query))
         } else {
             self.stage = Stage::Rest;
@@ -648,6 +691,15 @@ impl Track {
         }
     }
 
+    /// Looks for a late payment until then.
+    fn watch(&mut self, now: Instant, until: Instant) {
+        self.stage = Stage::Watch;
+        self.watch_from = now;
+        self.watch_until = until;
+        let left = i64::try_from((until - now).as_millis()).unwrap_or(0);
+        self.watch_until_ms = Some(clock::now_ms() + left);
+    }
+
     fn keep_watching(&mut self, now: Instant) -> Step {
         if self.stage != Stage::Watch {
             self.stage = Stage::Rest;
@@ -656,8 +708,9 @@ impl Track {
         let next = WATCH
             .iter()
             .map(|after| self.watch_from + *after)
-            .find(|at| *at > now);
-        match next {
+            .find(|at| *at > now)
+            .unwrap_or(now + LONG_WATCH);
+        match Some(next).filter(|at| *at <= self.watch_until) {
             Some(at) => Step {
                 next: Some((at, Task::Query)),
                 ..Step::default()
@@ -811,6 +864,23 @@ mod tests {
             on_timeout: OnTimeout::Leave,
             reverse_after: Duration::from_secs(15),
             language: Language::En,
+            gateway: Traits {
+                resends: true,
+                reverses: true,
+                unpaid_is_final: true,
+            },
+        }
+    }
+
+    /// The rules for a gateway whose answers reach less far.
+    fn careful_rules() -> Rules {
+        Rules {
+            gateway: Traits {
+                resends: false,
+                reverses: false,
+                unpaid_is_final: false,
+            },
+            ..rules()
         }
     }
 
@@ -1095,6 +1165,46 @@ mod tests {
         life.hear(Task::Query, state(OrderState::Paid));
         assert_eq!(life.state(), OrderState::Paid);
         assert!(life.track.order.late);
+    }
+
+    #[test]
+    fn an_unpaid_that_may_be_a_time_out_is_confirmed_and_watched_for_hours() {
+        let mut life = Life::new(TradeType::MicroPay, careful_rules());
+        life.hear(Task::Pay, state(OrderState::Paying));
+        let next = life.at(2.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(next, Some((7.0, Task::Query)));
+        assert_eq!(life.state(), OrderState::Paying);
+        // Asked by the register in between, it is still not certain.
+        life.at(4.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(life.state(), OrderState::Paying);
+        let next = life.at(7.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(life.state(), OrderState::Failed);
+        let times = life.queries(next, || state(OrderState::Failed));
+        assert_eq!(times[..5], [12.0, 22.0, 37.0, 67.0, 97.0]);
+        assert_eq!(times[5], 697.0);
+        assert!(
+            times
+                .last()
+                .is_some_and(|last| (7_400.0..=8_100.0).contains(last))
+        );
+        life.hear(Task::Query, state(OrderState::Paid));
+        assert!(life.track.order.late);
+        // An unpaid that is taken back in between counts from its return.
+        let mut life = Life::new(TradeType::MicroPay, careful_rules());
+        life.hear(Task::Pay, state(OrderState::Paying));
+        life.at(2.0).hear(Task::Query, state(OrderState::Failed));
+        life.at(5.0).hear(Task::Query, state(OrderState::Paying));
+        life.at(8.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(life.state(), OrderState::Paying);
+    }
+
+    #[test]
+    fn a_gateway_that_takes_a_number_once_gets_it_once() {
+        let mut life = Life::new(TradeType::MicroPay, careful_rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(2.0).hear(Task::Query, answer(Verdict::NotFound));
+        life.at(4.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
     }
 
     #[test]

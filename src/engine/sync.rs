@@ -9,11 +9,14 @@ use serde_json::value::RawValue;
 use super::recover::live_from;
 use super::step::{Asker, Heard, Task, Track};
 use super::{Engine, Live};
+use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
 use crate::journal::BegunRefund;
 use crate::lock;
-use crate::model::{Order, OrderState, Platform, Refund, RefundState, Report, Source, TradeType};
+use crate::model::{
+    Order, OrderState, Platform, Refund, RefundRequest, RefundState, Report, Source, TradeType,
+};
 use crate::request::{OrderQuery, RefundAsked, RefundQuery};
 use crate::sdk::{Code, Error};
 use crate::text::{Text, text};
@@ -236,7 +239,9 @@ impl Engine {
                 ),
             }));
         }
-        self.claim(&live, deadline)?;
+        if !self.claim(&live, deadline)? {
+            return Ok(());
+        }
         self.take_back(&live, deadline)
     }
 
@@ -264,8 +269,9 @@ impl Engine {
         }
     }
 
-    /// Makes this thread the only one to act on the order; refuses where nothing may be done.
-    fn claim(&self, live: &Live, deadline: Instant) -> Result<(), Error> {
+    /// Makes this thread the only one to act on the order, and says whether there is anything to
+    /// do; refuses where nothing may be done.
+    fn claim(&self, live: &Live, deadline: Instant) -> Result<bool, Error> {
         let mut inner = live.lock();
         loop {
             match inner.track.order.state {
@@ -284,11 +290,12 @@ impl Engine {
                         "the order was already refunded"
                     )));
                 }
+                OrderState::Reversed | OrderState::Closed => return Ok(false),
                 _ => {}
             }
             if !inner.busy {
                 inner.busy = true;
-                return Ok(());
+                return Ok(true);
             }
             if self.is_stopping() || Instant::now() >= deadline {
                 return Err(Error::unknown(text!(
@@ -304,15 +311,6 @@ impl Engine {
     fn take_back(self: &Arc<Self>, live: &Arc<Live>, deadline: Instant) -> Result<(), Error> {
         let mut step = {
             let mut inner = live.lock();
-            if matches!(
-                inner.track.order.state,
-                OrderState::Reversed | OrderState::Closed
-            ) {
-                inner.busy = false;
-                drop(inner);
-                live.changed.notify_all();
-                return Ok(());
-            }
             inner
                 .track
                 .take_back(Asker::Register, &self.rules, Instant::now())
@@ -324,7 +322,7 @@ impl Engine {
                 inner.busy = false;
                 let refusal = inner.track.take_back_refusal().cloned();
                 let order = self.follow(live, inner, &step);
-                return taken_back(&order, live.key.trade_type, refusal);
+                return taken_back(&order, self.reversible(live), refusal);
             };
             while Instant::now() < at && at <= deadline && !self.is_stopping() {
                 inner = live.wait(inner, at);
@@ -333,7 +331,7 @@ impl Engine {
                 let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
                 inner.busy = false;
                 let order = self.follow(live, inner, &abandoned);
-                return taken_back(&order, live.key.trade_type, None);
+                return taken_back(&order, self.reversible(live), None);
             }
             drop(inner);
             let heard = self.exchange(live, task);
@@ -345,7 +343,13 @@ impl Engine {
         }
     }
 
-    /// Asks for a refund. Blocks for at most the request timeout times the domains.
+    /// Whether a paid order of this kind can be taken back, and not only refunded.
+    fn reversible(&self, live: &Live) -> bool {
+        live.key.trade_type == TradeType::MicroPay && self.rules.gateway.reverses
+    }
+
+    /// Asks for a refund. Blocks for at most twice the request timeout times the
+    /// domains.
     pub(crate) fn refund(&self, asked: RefundAsked) -> Result<(), Error> {
         let known = self.known_order(&asked.trade_no)?;
         if let Some(order) = &known {
@@ -405,7 +409,35 @@ impl Engine {
                 Err(Error::refused(reason))
             }
             Verdict::NotFound => Err(Error::unknown(answer.verdict.reason())),
+            Verdict::RefusedUnsigned(reason) => self.confirm_refused_refund(&request, reason),
             other => Err(not_answered(&other)),
+        }
+    }
+
+    /// Nothing vouches for an unsigned refusal: the refund itself is asked for. It may be the
+    /// same one, made by an earlier call whose answer was lost.
+    fn confirm_refused_refund(&self, request: &RefundRequest, reason: Text) -> Result<(), Error> {
+        let key = RefundKey {
+            trade_no: Some(request.trade_no.clone()),
+            refund_no: request.refund_no.clone(),
+            platform: request.platform,
+        };
+        let answer = match self.ask(&Call::QueryRefund(&key), Failover::Any) {
+            Heard::Answer(answer) => answer,
+            Heard::NotSent(why) | Heard::Lost(why) => return Err(Error::unknown(why)),
+        };
+        match answer.verdict {
+            Verdict::Refund(refund) if refund.refund_fee == Some(request.refund_fee) => {
+                let _ = self.journal.record_refund(&refund).wait();
+                match refund.state {
+                    RefundState::Failed | RefundState::Closed => Err(Error::refused(reason)),
+                    _ => Ok(()),
+                }
+            }
+            Verdict::NotFound | Verdict::Refused(_) | Verdict::RefusedUnsigned(_) => {
+                Err(Error::refused(reason))
+            }
+            other => Err(Error::unknown(other.reason())),
         }
     }
 
@@ -450,7 +482,11 @@ impl Engine {
     /// Asks about the merchant: shops, lists, sums. Blocks for at most the request timeout times
     /// the domains.
     pub(crate) fn report(&self, report: &Report) -> Result<Box<RawValue>, Error> {
-        match self.ask(&Call::Report(report), Failover::Any) {
+        let call = Call::Report(report);
+        if !self.gateway.offers(&call) {
+            return Err(Error::internal(epay123::not_offered()));
+        }
+        match self.ask(&call, Failover::Any) {
             Heard::NotSent(reason) | Heard::Lost(reason) => Err(Error::unknown(reason)),
             Heard::Answer(answer) => match answer.verdict {
                 Verdict::Report(words) => Ok(words),
@@ -499,7 +535,7 @@ fn not_answered(verdict: &Verdict) -> Error {
 }
 
 /// What a register is told at the end of a cancel or close.
-fn taken_back(order: &Order, trade_type: TradeType, refusal: Option<Text>) -> Result<(), Error> {
+fn taken_back(order: &Order, reversible: bool, refusal: Option<Text>) -> Result<(), Error> {
     match order.state {
         // Nothing was or will be charged: there is nothing left to take back.
         OrderState::Reversed | OrderState::Closed | OrderState::Failed => Ok(()),
@@ -507,8 +543,8 @@ fn taken_back(order: &Order, trade_type: TradeType, refusal: Option<Text>) -> Re
             "该订单已退款",
             "the order was already refunded"
         ))),
-        OrderState::Paid if trade_type == TradeType::ScanCode => Err(Error::refused(text!(
-            "该订单已支付，不能关单；请退款",
+        OrderState::Paid if !reversible => Err(Error::refused(text!(
+            "该订单已支付，不能撤销或关闭；请退款",
             "the order is paid and can't be closed: refund it instead"
         ))),
         _ => Err(match refusal {

@@ -2,8 +2,12 @@
 //! sockets, no journal here.
 
 pub(crate) mod cloudpay;
+pub(crate) mod epay123;
+mod object;
 
 use serde_json::value::RawValue;
+
+use self::object::Object;
 
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{
@@ -16,6 +20,12 @@ pub(crate) trait Gateway: Send + Sync {
     /// The path whose GET tells whether a domain can be used.
     fn ping_path(&self) -> &'static str;
 
+    /// How far its answers reach.
+    fn traits(&self) -> Traits;
+
+    /// Whether the gateway has an interface for a call.
+    fn offers(&self, call: &Call<'_>) -> bool;
+
     /// The request for a call, authenticated.
     fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text>;
 
@@ -27,6 +37,18 @@ pub(crate) trait Gateway: Send + Sync {
 
     /// The authenticated answer to a notification: ASCII only, to be sent as it is.
     fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text>;
+}
+
+/// What the life of a payment has to know of a gateway.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// The same bytes again are the same order: a payment that never arrived may be sent again.
+    pub(crate) resends: bool,
+    /// A micro_pay can be reversed, also when it is paid. Otherwise it can only be closed.
+    pub(crate) reverses: bool,
+    /// "Failed" or "closed" is said once and for all. Otherwise a channel's time-out may be
+    /// behind it: it is asked for twice, and a late payment is looked for much longer.
+    pub(crate) unpaid_is_final: bool,
 }
 
 /// An order as a gateway needs to know it. An answer has to name this order and this amount.
@@ -119,6 +141,8 @@ pub(crate) enum Verdict {
     Refund(Box<Refund>),
     /// Authentic: what was asked for, in the gateway's own words.
     Report(Box<RawValue>),
+    /// Authentic, but not about the amount: the order has to be asked for.
+    AskAgain,
     /// Authentic: the call worked, and that is all the answer says (close, reverse).
     Done,
     /// Authentic: there is no such order, or no such refund.
@@ -145,7 +169,7 @@ impl Verdict {
             | Self::Busy(reason)
             | Self::Untrusted(reason) => reason.clone(),
             Self::NotFound => text!("网关查无此单", "the gateway finds no such number"),
-            Self::Order(_) | Self::Refund(_) | Self::Report(_) | Self::Done => {
+            Self::Order(_) | Self::Refund(_) | Self::Report(_) | Self::AskAgain | Self::Done => {
                 text!("应答与请求不符", "the answer doesn't fit the request")
             }
         }
@@ -166,6 +190,22 @@ pub(crate) struct OrderFacts {
     pub(crate) device_id: Option<String>,
     /// The gateway's own `order_content`.
     pub(crate) content: Option<Box<RawValue>>,
+}
+
+impl OrderFacts {
+    /// A state, and nothing else.
+    fn of(state: OrderState) -> Self {
+        Self {
+            state,
+            total_fee: None,
+            transaction_id: None,
+            time_end: None,
+            code_url: None,
+            message: None,
+            device_id: None,
+            content: None,
+        }
+    }
 }
 
 impl Answer {
@@ -190,5 +230,52 @@ pub(crate) fn evidence(
         time_ms: crate::clock::now_ms(),
         domain: response.domain.clone(),
         log_id,
+    }
+}
+
+/// The longest description that is kept, in characters (the protocol's `String(255)`).
+const MAX_DESCRIPTION: usize = 255;
+
+/// A gateway's words as one line of bounded length: they go into logs and messages.
+fn printable(words: &str) -> String {
+    words
+        .chars()
+        .take(MAX_DESCRIPTION)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// A gateway's description. A payment code that it repeats is masked again.
+fn description(call: &Call<'_>, words: &str) -> Text {
+    let words = match call {
+        Call::Pay(Payment {
+            code: Some(code), ..
+        }) => words.replace(code.reveal(), &code.masked()),
+        _ => words.to_owned(),
+    };
+    Text::verbatim(printable(&words))
+}
+
+/// An answer about another order or refund is thrown away.
+fn other_order() -> Text {
+    text!("应答属于另一笔订单", "the answer is about another order")
+}
+
+/// Paid is believed only with an amount.
+fn no_amount() -> Text {
+    text!(
+        "应答没有金额，不能证明已支付",
+        "the answer names no amount, so it doesn't prove a payment"
+    )
+}
+
+/// An answer about another amount is thrown away.
+fn same_amount(answered: Option<i64>, asked: Option<i64>) -> Result<(), Text> {
+    match (answered, asked) {
+        (Some(answered), Some(asked)) if answered != asked => Err(text!(
+            "应答金额 {answered} 不是所请求的 {asked}",
+            "the answer's amount {answered} is not the {asked} that was asked for"
+        )),
+        _ => Ok(()),
     }
 }

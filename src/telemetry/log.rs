@@ -103,7 +103,7 @@ pub(crate) fn log_exchange(call: &Call<'_>, heard: &Heard, took: Duration) {
     let (said, reason) = match &answer.verdict {
         Verdict::Order(facts) => (facts.state.name(), None),
         Verdict::Refund(refund) => (refund.state.name(), None),
-        Verdict::Done | Verdict::Report(_) => ("done", None),
+        Verdict::Done | Verdict::Report(_) | Verdict::AskAgain => ("done", None),
         Verdict::NotFound => ("not_found", None),
         Verdict::Refused(reason) => ("refused", Some(reason)),
         Verdict::Reentry(reason) => ("reentry", Some(reason)),

@@ -101,6 +101,17 @@ impl Drop for TempFolder {
     }
 }
 
+/// The gateways that a register can be configured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    CloudPay,
+    Epay123,
+}
+
+impl Gateway {
+    pub const BOTH: [Self; 2] = [Self::CloudPay, Self::Epay123];
+}
+
 /// A sandbox, a place for the register's files, and the register's configuration.
 pub struct Shop {
     pub sandbox: Sandbox,
@@ -115,10 +126,17 @@ impl Shop {
     }
 
     pub fn with(options: Options) -> Self {
+        Self::at(Gateway::CloudPay, options)
+    }
+
+    pub fn at(gateway: Gateway, options: Options) -> Self {
         let sandbox = Sandbox::start(options).unwrap();
         let folder = TempFolder::new();
-        let mut conf: Value =
-            serde_json::from_str(&fs::read_to_string(sandbox.conf_file()).unwrap()).unwrap();
+        let conf = match gateway {
+            Gateway::CloudPay => sandbox.conf_file(),
+            Gateway::Epay123 => sandbox.epay123_conf_file(),
+        };
+        let mut conf: Value = serde_json::from_str(&fs::read_to_string(conf).unwrap()).unwrap();
         conf["common_conf"]["domains"] = json!(sandbox.urls());
         conf["common_conf"]["journal_path"] = json!(folder.0.join("register.journal"));
         conf["common_conf"]["log_path"] = json!(folder.0.join("log"));

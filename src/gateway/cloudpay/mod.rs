@@ -3,26 +3,25 @@
 
 mod authen;
 mod envelope;
-mod object;
 mod pss;
 mod reports;
 mod states;
 mod wire;
 
+pub(crate) use authen::hex;
 pub use pss::SigningKey;
 
 use serde_json::value::RawValue;
 
 use self::authen::AuthenKey;
-use self::object::Object;
-use super::{Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Verdict, evidence};
+use super::{
+    Answer, Call, Gateway, Object, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence,
+    no_amount, other_order, printable, same_amount,
+};
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{Evidence, OrderState, Platform, Refund, Report, TradeType};
 use crate::text::{Text, text};
-
-/// The protocol's longest description, in characters.
-const MAX_DESCRIPTION: usize = 255;
 
 /// The cloud-pay gateway for one merchant.
 pub(crate) struct CloudPay {
@@ -38,6 +37,18 @@ impl CloudPay {
 }
 
 impl Gateway for CloudPay {
+    fn traits(&self) -> Traits {
+        Traits {
+            resends: true,
+            reverses: true,
+            unpaid_is_final: true,
+        }
+    }
+
+    fn offers(&self, _: &Call<'_>) -> bool {
+        true
+    }
+
     fn ping_path(&self) -> &'static str {
         "/cpay/ping"
     }
@@ -167,13 +178,8 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
                 platform: request.platform,
             };
             let verdict = refund(&key, raw, evidence)?;
-            if let Verdict::Refund(refund) = &verdict
-                && refund.refund_fee != Some(request.refund_fee)
-            {
-                return Err(text!(
-                    "应答的退款金额不是所请求的金额",
-                    "the answer is about another refund_fee"
-                ));
+            if let Verdict::Refund(refund) = &verdict {
+                same_amount(refund.refund_fee, Some(request.refund_fee))?;
             }
             Ok(verdict)
         }
@@ -216,10 +222,6 @@ fn no_content() -> Text {
     text!("应答没有订单信息", "the answer has no order content")
 }
 
-fn other_order() -> Text {
-    text!("应答属于另一笔订单", "the answer is about another order")
-}
-
 /// An order's state, bound to the order and the amount that were asked for.
 fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
     let raw = part.raw("order_content").ok_or_else(no_content)?;
@@ -228,14 +230,7 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
         return Err(other_order());
     }
     let total_fee = content.integer("total_fee");
-    if let (Some(answered), Some(asked)) = (total_fee, key.total_fee)
-        && answered != asked
-    {
-        return Err(text!(
-            "应答金额 {answered} 不是订单金额 {asked}",
-            "the answer's amount {answered} is not the order's {asked}"
-        ));
-    }
+    same_amount(total_fee, key.total_fee)?;
     let extension = content.object(match key.platform {
         Platform::WeChat => "wxpay_order_content_ext",
         Platform::Alipay => "alipay_order_content_ext",
@@ -247,10 +242,7 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
             states::order_state(key.platform, key.trade_type, number)
         });
     if state == OrderState::Paid && total_fee.is_none() {
-        return Err(text!(
-            "应答没有金额，不能证明已支付",
-            "the answer names no amount, so it doesn't prove a payment"
-        ));
+        return Err(no_amount());
     }
     let device_id = part
         .object("order_client")
@@ -283,14 +275,8 @@ fn code_ready(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
         .text("code_url")
         .ok_or_else(|| text!("应答没有 code_url", "the answer has no code_url"))?;
     Ok(Verdict::Order(Box::new(OrderFacts {
-        state: OrderState::CodeReady,
-        total_fee: None,
-        transaction_id: None,
-        time_end: None,
         code_url: Some(code_url),
-        message: None,
-        device_id: None,
-        content: None,
+        ..OrderFacts::of(OrderState::CodeReady)
     })))
 }
 
@@ -330,26 +316,10 @@ fn refund(key: &RefundKey, raw: &RawValue, evidence: &Evidence) -> Result<Verdic
     })))
 }
 
-/// What the gateway says of its status. A payment code that it repeats is masked again.
+/// What the gateway says of its status.
 fn description(call: &Call<'_>, content: &Object<'_>, status: i64) -> Text {
-    let Some(words) = content.text("description") else {
-        return text!("网关状态 {status}", "gateway status {status}");
-    };
-    let words = match call {
-        Call::Pay(payment) => match &payment.code {
-            Some(code) => words.replace(code.reveal(), &code.masked()),
-            None => words,
-        },
-        _ => words,
-    };
-    Text::verbatim(printable(&words))
-}
-
-/// A gateway's words as one line of bounded length: they go into logs and messages.
-fn printable(words: &str) -> String {
-    words
-        .chars()
-        .take(MAX_DESCRIPTION)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    match content.text("description") {
+        Some(words) => super::description(call, &words),
+        None => text!("网关状态 {status}", "gateway status {status}"),
+    }
 }

@@ -6,26 +6,26 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 /// A JSON object whose values are still text.
-pub(super) struct Object<'a>(BTreeMap<String, &'a RawValue>);
+pub(crate) struct Object<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Object<'a> {
     /// Parses an object; `None` for everything else.
-    pub(super) fn parse(json: &'a str) -> Option<Self> {
+    pub(crate) fn parse(json: &'a str) -> Option<Self> {
         serde_json::from_str(json).ok().map(Self)
     }
 
     /// The value under `key` as the gateway wrote it.
-    pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a RawValue> {
         self.0.get(key).copied()
     }
 
     /// The object under `key`.
-    pub(super) fn object(&self, key: &str) -> Option<Object<'a>> {
+    pub(crate) fn object(&self, key: &str) -> Option<Object<'a>> {
         Self::parse(self.raw(key)?.get())
     }
 
     /// Text that isn't empty; a number counts as its digits.
-    pub(super) fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         let raw = self.raw(key)?.get();
         let text = match serde_json::from_str(raw).ok()? {
             serde_json::Value::String(text) => text,
@@ -35,8 +35,25 @@ impl<'a> Object<'a> {
         Some(text).filter(|text| !text.is_empty())
     }
 
+    /// Every key with its value as text: a string unescaped, all else as it was written; what is
+    /// null is empty. The key `sign` is left out.
+    pub(crate) fn written(&self) -> Vec<(String, String)> {
+        self.0
+            .iter()
+            .filter(|(key, _)| *key != "sign")
+            .map(|(key, raw)| {
+                let text = match raw.get() {
+                    "null" => String::new(),
+                    text if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
+                    other => other.to_owned(),
+                };
+                (key.clone(), text)
+            })
+            .collect()
+    }
+
     /// A whole number, as a number or as a numeric string.
-    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+    pub(crate) fn integer(&self, key: &str) -> Option<i64> {
         self.text(key)?.trim().parse().ok()
     }
 }
