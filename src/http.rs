@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
@@ -22,10 +23,8 @@ use crate::text::{Text, text};
 /// stale connection is never the reason for an unknown result.
 const IDLE_LIMIT: Duration = Duration::from_secs(45);
 
-/// The prober keeps one connection warm by asking this often.
-pub(crate) const WARM_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A domain that could not be connected to is tried last for this long.
+/// A domain that could not be connected to is tried last for this long, or until it answers a
+/// probe.
 const DOWN_TIME: Duration = Duration::from_secs(30);
 
 /// No answer of the protocol comes near this; a longer one is not read.
@@ -75,6 +74,8 @@ pub(crate) enum Failover {
 pub(crate) struct Http {
     agent: Agent,
     domains: Vec<Domain>,
+    /// Rung when a domain can't be connected to.
+    bell: Sender<()>,
 }
 
 struct Domain {
@@ -83,7 +84,7 @@ struct Domain {
 }
 
 impl Http {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, bell: Sender<()>) -> Self {
         let roots = match &config.ca_pem {
             Some(pem) => RootCerts::Specific(std::sync::Arc::new(parse_roots(pem))),
             None => RootCerts::WebPki,
@@ -118,19 +119,25 @@ impl Http {
                     down_until: Mutex::new(None),
                 })
                 .collect(),
+            bell,
         }
     }
 
-    /// Sends a POST to the first domain that takes it. Blocks for at most the request timeout
-    /// times the number of domains.
+    /// Sends a POST to the first domain that takes it; `each` hears of every domain that didn't.
+    /// Blocks for at most the request timeout times the number of domains.
     pub(crate) fn post(
         &self,
         request: &HttpRequest,
         failover: Failover,
+        mut each: impl FnMut(&str, &SendError),
     ) -> Result<HttpResponse, SendError> {
         let mut last = None;
         for domain in self.in_order() {
-            match self.exchange(domain, request.path, Some(&request.body)) {
+            let answer = self.exchange(domain, request.path, Some(&request.body));
+            if let Err(error) = &answer {
+                each(&domain.base, error);
+            }
+            match answer {
                 Ok(answer) if answer.status == 200 || failover == Failover::NotSent => {
                     return Ok(answer);
                 }
@@ -150,22 +157,50 @@ impl Http {
         last.unwrap_or_else(|| Err(SendError::NotSent(text!("没有可用域名", "no domain"))))
     }
 
-    /// Asks the preferred domain for a sign of life, which also warms its connection, and the
-    /// next ones until one answers.
-    pub(crate) fn probe(&self, path: &str) {
+    /// Asks for a sign of life: the domains that are down, and the first that is up, which also
+    /// keeps its connection warm; `each` hears how each of them did. Says whether all are up as far
+    /// as is known.
+    pub(crate) fn probe(&self, path: &str, mut each: impl FnMut(&str, bool, Duration)) -> bool {
+        let mut all_up = true;
+        let mut warmed = false;
         for domain in &self.domains {
-            match self.exchange(domain, path, None) {
-                Ok(answer) => {
-                    *lock(&domain.down_until) = None;
-                    tracing::debug!(domain = %domain.base, status = answer.status, "probe answered");
-                    return;
-                }
-                Err(error) => {
-                    let (SendError::NotSent(reason) | SendError::Lost(reason)) = error;
-                    tracing::warn!(domain = %domain.base, %reason, "probe failed");
-                }
+            let down = lock(&domain.down_until).is_some();
+            if !down && warmed {
+                continue;
             }
+            let began = Instant::now();
+            let up = match self.exchange(domain, path, None) {
+                // A server that answers "unavailable" is no place for a payment.
+                Ok(answer) if answer.status >= 500 => {
+                    tracing::warn!(domain = %domain.base, status = answer.status, "probe: not usable");
+                    self.mark_down(domain);
+                    false
+                }
+                Ok(answer) => {
+                    if down {
+                        tracing::info!(domain = %domain.base, "the domain is back");
+                        *lock(&domain.down_until) = None;
+                    }
+                    tracing::debug!(domain = %domain.base, status = answer.status, "probe answered");
+                    true
+                }
+                Err(SendError::NotSent(reason) | SendError::Lost(reason)) => {
+                    tracing::warn!(domain = %domain.base, %reason, "probe failed");
+                    self.mark_down(domain);
+                    false
+                }
+            };
+            each(&domain.base, up, began.elapsed());
+            all_up &= up;
+            warmed |= up;
         }
+        all_up
+    }
+
+    fn mark_down(&self, domain: &Domain) {
+        *lock(&domain.down_until) = Some(Instant::now() + DOWN_TIME);
+        // One ring is enough, and nobody may be listening.
+        let _ = self.bell.try_send(());
     }
 
     /// Cuts every connection: exchanges under way end at once with an error.
@@ -219,7 +254,8 @@ impl Http {
                 if WRITTEN.get() {
                     return Err(SendError::Lost(reason));
                 }
-                *lock(&domain.down_until) = Some(Instant::now() + DOWN_TIME);
+                tracing::warn!(domain = %domain.base, %reason, "can't connect");
+                self.mark_down(domain);
                 Err(SendError::NotSent(reason))
             }
         }

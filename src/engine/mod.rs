@@ -1,6 +1,7 @@
 //! The engine: takes accepted payments to their end. Workers exchange with the gateway, the
 //! scheduler wakes what is due, the journal keeps every outcome, [`step`] decides.
 
+mod housekeeping;
 mod notify;
 mod pool;
 mod recover;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
+use self::housekeeping::Bells;
 pub use self::notify::Callback;
 use self::notify::Notifier;
 use self::pool::Lines;
@@ -28,10 +30,11 @@ use crate::config::{Config, GatewayConfig};
 use crate::gateway::cloudpay::CloudPay;
 use crate::gateway::epay123::Epay123;
 use crate::gateway::{Call, Gateway, OrderKey};
-use crate::http::{Failover, Http, HttpRequest, SendError, WARM_INTERVAL};
+use crate::http::{Failover, Http, HttpRequest};
 use crate::journal::{Accepted, Journal, StoredOrder};
 use crate::lock;
 use crate::model::{Order, OrderState, Payment, TradeType};
+use crate::telemetry::{Monitor, Upload};
 use crate::text::{Text, text};
 
 /// Payments accepted and not yet sent. More than any register can scan; a bound all the same.
@@ -49,6 +52,9 @@ pub(crate) struct Engine {
     gateway: Box<dyn Gateway>,
     http: Http,
     journal: Journal,
+    monitor: Monitor,
+    /// Rung when enough monitor results wait.
+    monitor_full: Sender<()>,
     /// Orders that something may still happen to by itself.
     live: Mutex<HashMap<String, Arc<Live>>>,
     /// Payment codes (their digests) of orders without a final state.
@@ -151,6 +157,8 @@ impl Engine {
         let (schedule, planned) = unbounded();
         let (polls, poll_line) = bounded(0);
         let (stop, stop_line) = bounded(0);
+        let (domain_bell, domain_failed) = bounded(1);
+        let (monitor_bell, monitor_full) = bounded(1);
         let engine = Arc::new(Self {
             rules: Rules {
                 micro_pay: config.micro_pay_polling,
@@ -162,8 +170,10 @@ impl Engine {
                 gateway: gateway.traits(),
             },
             gateway,
-            http: Http::new(config),
+            http: Http::new(config, domain_bell),
             journal,
+            monitor: Monitor::default(),
+            monitor_full: monitor_bell,
             live: Mutex::default(),
             codes: Mutex::default(),
             unsent: AtomicUsize::new(0),
@@ -176,13 +186,20 @@ impl Engine {
             calls: Mutex::default(),
             call_ended: Condvar::new(),
         });
+        let bells = Bells {
+            stop: stop_line.clone(),
+            domain_failed,
+            monitor_full,
+        };
         let lines = Lines {
             payments: payment_line,
             polls: poll_line,
             stop: stop_line,
         };
         let started = engine
-            .start_threads(config, &lines, move || schedule::run(&planned, &polls))
+            .start_threads(config, &lines, bells, move || {
+                schedule::run(&planned, &polls)
+            })
             .and_then(|()| engine.recover());
         match started {
             Ok(()) => Ok(engine),
@@ -197,6 +214,7 @@ impl Engine {
         self: &Arc<Self>,
         config: &Config,
         lines: &Lines,
+        bells: Bells,
         scheduler: impl FnOnce() + Send + 'static,
     ) -> Result<(), Text> {
         let keep = |thread| lock(&self.threads).push(thread);
@@ -205,20 +223,19 @@ impl Engine {
             keep(pool::worker(self, lines, payments_only)?);
         }
         keep(pool::spawn("schedule", scheduler)?);
-        if config.probe {
+        let (probe, monitor) = (config.probe, self.monitored(config));
+        if probe || monitor {
             let engine = Arc::clone(self);
-            let stop = lines.stop.clone();
-            keep(pool::spawn("probe", move || {
-                // The first probe also warms the connection that the first sale will use.
-                loop {
-                    engine.http.probe(engine.gateway.ping_path());
-                    if stop.recv_timeout(WARM_INTERVAL) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                }
+            keep(pool::spawn("housekeeping", move || {
+                housekeeping::run(&engine, &bells, probe, monitor);
             })?);
         }
         Ok(())
+    }
+
+    fn monitored(&self, config: &Config) -> bool {
+        let upload = Upload::Machine(serde_json::Value::Null);
+        config.monitor && self.gateway.offers(&Call::Upload(&upload))
     }
 
     /// Accepts a payment: after `Ok` it is in the journal and will be taken to its end. Blocks
@@ -389,13 +406,36 @@ impl Engine {
 
     fn send(&self, call: &Call<'_>, request: &HttpRequest, failover: Failover) -> Heard {
         let began = Instant::now();
-        let heard = match self.http.post(request, failover) {
-            Ok(response) => Heard::Answer(self.gateway.decode(call, &response)),
-            Err(SendError::NotSent(reason)) => Heard::NotSent(reason),
-            Err(SendError::Lost(reason)) => Heard::Lost(reason),
+        let note = |heard: &Heard, domain: &str| {
+            if self.monitor.note(call, heard, domain, began.elapsed()) {
+                let _ = self.monitor_full.try_send(());
+            }
+        };
+        let answer = self.http.post(request, failover, |domain, error| {
+            note(&Heard::from(error.clone()), domain);
+        });
+        let heard = match answer {
+            Ok(response) => {
+                let heard = Heard::Answer(self.gateway.decode(call, &response));
+                note(&heard, &response.domain);
+                heard
+            }
+            Err(error) => Heard::from(error),
         };
         crate::telemetry::log_exchange(call, &heard, began.elapsed());
         heard
+    }
+
+    /// A call that is neither logged nor monitored: the monitor's own.
+    fn ask_quietly(&self, call: &Call<'_>, failover: Failover) -> Heard {
+        let request = match self.gateway.encode(call) {
+            Ok(request) => request,
+            Err(reason) => return Heard::NotSent(reason),
+        };
+        match self.http.post(&request, failover, |_, _| {}) {
+            Ok(response) => Heard::Answer(self.gateway.decode(call, &response)),
+            Err(error) => Heard::from(error),
+        }
     }
 
     /// Applies what was heard, has the journal keep it, tells those who wait, and schedules what

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::config::{OnTimeout, Polling};
 use crate::gateway::{Answer, OrderFacts, Traits, Verdict};
+use crate::http::SendError;
 use crate::model::{Evidence, Order, OrderState, Source, TradeType};
 use crate::text::{Language, Text, text};
 
@@ -94,6 +95,15 @@ pub(crate) enum Heard {
     NotSent(Text),
     /// Something was sent, or may have been; no answer.
     Lost(Text),
+}
+
+impl From<SendError> for Heard {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::NotSent(reason) => Self::NotSent(reason),
+            SendError::Lost(reason) => Self::Lost(reason),
+        }
+    }
 }
 
 /// Who wants an order taken back.

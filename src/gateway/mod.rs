@@ -13,6 +13,7 @@ use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{
     Evidence, OrderState, Payment, Platform, Refund, RefundRequest, Report, Source, TradeType,
 };
+use crate::telemetry::Upload;
 use crate::text::{Text, text};
 
 /// Translates calls into requests and answers into what they prove.
@@ -91,6 +92,7 @@ pub(crate) enum Call<'a> {
     Refund(&'a RefundRequest),
     QueryRefund(&'a RefundKey),
     Report(&'a Report),
+    Upload(&'a Upload),
 }
 
 impl Call<'_> {
@@ -106,6 +108,7 @@ impl Call<'_> {
             Call::Reverse(_) => "reverse",
             Call::Refund(_) => "refund",
             Call::QueryRefund(_) => "query_refund",
+            Call::Upload(_) => "upload",
             Call::Report(Report::Shops { .. }) => "query_shop_info",
             Call::Report(Report::SubMerchant) => "query_sub_mch_info",
             Call::Report(Report::Orders { .. }) => "order_detail",
@@ -120,7 +123,7 @@ impl Call<'_> {
             Call::QueryOrder(key) | Call::CloseOrder(key) | Call::Reverse(key) => &key.trade_no,
             Call::Refund(refund) => &refund.refund_no,
             Call::QueryRefund(key) => &key.refund_no,
-            Call::Report(_) => "",
+            Call::Report(_) | Call::Upload(_) => "",
         }
     }
 }

@@ -13,6 +13,7 @@ mod abi;
 mod crash;
 mod merchant;
 mod money;
+mod monitor;
 mod scenarios;
 mod support;
 mod trust;

@@ -6,6 +6,7 @@ mod envelope;
 mod pss;
 mod reports;
 mod states;
+mod uploads;
 mod wire;
 
 pub(crate) use authen::hex;
@@ -21,6 +22,7 @@ use super::{
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{Evidence, OrderState, Platform, Refund, Report, TradeType};
+use crate::telemetry::Upload;
 use crate::text::{Text, text};
 
 /// The cloud-pay gateway for one merchant.
@@ -84,6 +86,13 @@ impl Gateway for CloudPay {
                     Report::Sums { .. } => "/cpay/query_order_list_overview",
                 };
                 (path, reports::content(merchant, report)?, false)
+            }
+            Call::Upload(upload) => {
+                let path = match upload {
+                    Upload::Calls { .. } => "/cpay/upload_client_monitor_info",
+                    Upload::Machine(_) => "/cpay/upload_client_conf_info",
+                };
+                (path, uploads::content(merchant, upload)?, false)
             }
         };
         let body = match &merchant.private_key {
@@ -204,17 +213,24 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
                 Report::Orders { .. } => "order_detail_query",
                 Report::Sums { .. } => "query_order_list_overview",
             };
-            let words = content
-                .raw(key)
-                .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))?;
-            Ok(Verdict::Report(words.to_owned()))
+            words(content, key)
         }
+        Call::Upload(Upload::Calls { .. }) => words(content, "upload_client_monitor_info"),
+        Call::Upload(Upload::Machine(_)) => words(content, "upload_client_conf_info"),
     }
 }
 
 fn part<'a>(content: &Object<'a>, key: &str) -> Result<Object<'a>, Text> {
     content
         .object(key)
+        .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))
+}
+
+/// What was asked for, in the gateway's own words.
+fn words(content: &Object<'_>, key: &str) -> Result<Verdict, Text> {
+    content
+        .raw(key)
+        .map(|words| Verdict::Report(words.to_owned()))
         .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))
 }
 

@@ -32,7 +32,7 @@ struct MchKey<'a> {
 }
 
 #[derive(Serialize)]
-struct Client<'a> {
+pub(super) struct Client<'a> {
     device_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     staff_id: Option<&'a str>,
@@ -223,21 +223,26 @@ fn content<T: Serialize>(
             out_sub_mch_id: &merchant.out_sub_mch_id,
             out_shop_id: &merchant.out_shop_id,
         },
-        order_client: Client {
-            device_id: &merchant.device_id,
-            staff_id: merchant.staff_id.as_deref(),
-            terminal_type: TERMINAL_TYPE,
-            sub_terminal_type: merchant.sub_terminal_type,
-            machine_no: &merchant.machine_no,
-            sdk_version: SDK_VERSION,
-            spbill_create_ip: &merchant.spbill_create_ip,
-            sn_code: merchant.sn_code.as_deref(),
-        },
+        order_client: client(merchant),
         nonce_str: nonce()?,
         own,
     };
     serde_json::to_string(&content)
         .map_err(|error| text!("内部错误：{error}", "internal error: {error}"))
+}
+
+/// The register that asks.
+pub(super) fn client(merchant: &Merchant) -> Client<'_> {
+    Client {
+        device_id: &merchant.device_id,
+        staff_id: merchant.staff_id.as_deref(),
+        terminal_type: TERMINAL_TYPE,
+        sub_terminal_type: merchant.sub_terminal_type,
+        machine_no: &merchant.machine_no,
+        sdk_version: SDK_VERSION,
+        spbill_create_ip: &merchant.spbill_create_ip,
+        sn_code: merchant.sn_code.as_deref(),
+    }
 }
 
 /// Protocol: 1 Windows, 4 Linux, 100 other.

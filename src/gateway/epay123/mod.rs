@@ -62,7 +62,7 @@ impl Gateway for Epay123 {
     }
 
     fn offers(&self, call: &Call<'_>) -> bool {
-        !matches!(call, Call::Report(_) | Call::Reverse(_))
+        !matches!(call, Call::Report(_) | Call::Reverse(_) | Call::Upload(_))
     }
 
     fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text> {
@@ -72,7 +72,7 @@ impl Gateway for Epay123 {
             Call::CloseOrder(key) => ("/api/pay/close", self.order(key)),
             Call::Refund(refund) => ("/api/refund/refundOrder", self.refund(refund)),
             Call::QueryRefund(key) => ("/api/refund/query", self.query_refund(key)),
-            Call::Reverse(_) | Call::Report(_) => return Err(not_offered()),
+            Call::Reverse(_) | Call::Report(_) | Call::Upload(_) => return Err(not_offered()),
         };
         let written: Vec<(String, String)> = fields
             .iter()
@@ -201,7 +201,7 @@ fn success(
             refund(&key, Some(request.refund_fee), data, raw, evidence)
         }
         Call::QueryRefund(key) => refund(key, None, data, raw, evidence),
-        Call::Report(_) => Err(not_offered()),
+        Call::Report(_) | Call::Upload(_) => Err(not_offered()),
     }
 }
 
