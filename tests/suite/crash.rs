@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use cloudpay_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::support::{Register, Shop, code, until};
+use crate::support::{Gateway, Register, Shop, code, until};
 
 /// A small random generator: the points of the kills differ from run to run and are printed.
 struct Dice(u64);
@@ -31,7 +32,13 @@ impl Dice {
 /// knows the order and finds its true state; and nobody was charged twice.
 #[test]
 fn accepted_is_never_forgotten() {
-    let shop = Shop::open();
+    for gateway in Gateway::BOTH {
+        accepted_is_never_forgotten_at(gateway);
+    }
+}
+
+fn accepted_is_never_forgotten_at(gateway: Gateway) {
+    let shop = Shop::at(gateway, Options::default());
     let mut dice = Dice::new();
     let scenarios = [
         "000", "001", "003", "005", "006", "901", "902", "904", "908", "407",

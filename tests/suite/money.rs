@@ -319,6 +319,55 @@ fn a_paid_order_is_reversed_on_request() {
         .expect(-1);
 }
 
+/// Refund and reverse carry a signature or an authentication code, as configured.
+#[test]
+fn refund_and_reverse_are_authenticated_as_configured() {
+    for (key, reverse_auth, expected) in [
+        (
+            true,
+            "authen",
+            [("/cpay/refund", "s"), ("/cpay/reverse", "a")],
+        ),
+        (
+            true,
+            "sign",
+            [("/cpay/refund", "s"), ("/cpay/reverse", "s")],
+        ),
+        (
+            false,
+            "authen",
+            [("/cpay/refund", "a"), ("/cpay/reverse", "a")],
+        ),
+    ] {
+        let mut shop = Shop::open()
+            .common("reverse_after_ms", 0)
+            .trade("reverse_auth", reverse_auth);
+        if !key {
+            shop = shop.trade("private_key", json!(null));
+        }
+        let register = shop.register();
+        let numbers = [shop.number(), shop.number()];
+        for number in &numbers {
+            register.pay(number, &code("000")).expect(0);
+            register.wait(number).expect(0);
+        }
+        let refund = json!({"out_trade_no": numbers[0], "total_fee": 100, "refund_fee": 1});
+        register.call("refund", &refund).expect(0);
+        register
+            .call("cancel_order", &json!({"out_trade_no": numbers[1]}))
+            .expect(0);
+        let log = shop.control_get("log");
+        for (path, auth) in expected {
+            let line = log
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|line| line["path"] == path);
+            assert_eq!(line.unwrap()["auth"], auth, "{path} {reverse_auth}");
+        }
+    }
+}
+
 #[test]
 fn a_qr_order_is_closed_unless_it_is_paid() {
     for gateway in Gateway::BOTH {

@@ -8,13 +8,19 @@ use std::sync::mpsc::{Receiver, channel};
 use cloudpay_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::support::{Register, Shop, alipay_code, build_folder, code, root, run, until};
+use crate::support::{Gateway, Register, Shop, alipay_code, build_folder, code, root, run, until};
 
 /// Invariant 7. No key, no payment code and no customer shows in the log, the journal, or an
 /// error.
 #[test]
 fn secrets_stay_inside() {
-    let shop = Shop::open();
+    for gateway in Gateway::BOTH {
+        secrets_stay_inside_at(gateway);
+    }
+}
+
+fn secrets_stay_inside_at(gateway: Gateway) {
+    let shop = Shop::at(gateway, Options::default());
     let register = shop.register();
     let mut codes = Vec::new();
     for scenario in ["000", "003", "004", "104", "407", "901", "904", "910"] {
@@ -51,6 +57,7 @@ fn secrets_stay_inside() {
     let merchant = shop.sandbox.merchant();
     let mut secrets = codes;
     secrets.push(merchant.authen_key.to_owned());
+    secrets.push(merchant.app_secret.to_owned());
     let key =
         std::fs::read_to_string(root().join("tests/vectors/merchant-test-pkcs8.pem")).unwrap();
     secrets.extend(key.lines().skip(1).take(3).map(str::to_owned));

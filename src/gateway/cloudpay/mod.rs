@@ -339,3 +339,6 @@ fn description(call: &Call<'_>, content: &Object<'_>, status: i64) -> Text {
         None => text!("网关状态 {status}", "gateway status {status}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
