@@ -94,6 +94,8 @@ struct Inner {
     code: Option<[u8; 32]>,
     /// The journal could not be written: it is tried again with the next step.
     unrecorded: bool,
+    /// The order was announced but not accepted: whoever holds it looks again.
+    void: bool,
 }
 
 impl Live {
@@ -108,6 +110,7 @@ impl Live {
                 busy: false,
                 code: None,
                 unrecorded: false,
+                void: false,
             }),
             changed: Condvar::new(),
         }
@@ -247,24 +250,24 @@ impl Engine {
         let slot = self.reserve()?;
         let code = payment.code.as_ref().map(|code| code.digest());
         self.claim_code(code, &payment.trade_no)?;
+        let live = self.announce(&payment, code);
         let accepted = self.journal.accept(&payment).wait();
+        if let Ok(Accepted::New) = accepted {
+            // Kept until a worker takes the payment up.
+            std::mem::forget(slot);
+            self.launch(live, payment);
+            return Ok(());
+        }
+        self.retire(&live);
+        live.lock().void = true;
+        live.changed.notify_all();
+        if !lock(&self.live).contains_key(&payment.trade_no) {
+            self.release_code(code);
+        }
         match accepted {
-            Ok(Accepted::New) => {
-                // Kept until a worker takes the payment up.
-                std::mem::forget(slot);
-                self.launch(payment, code);
-                Ok(())
-            }
-            Ok(Accepted::Known(known)) => {
-                if !lock(&self.live).contains_key(&payment.trade_no) {
-                    self.release_code(code);
-                }
-                same_or_refused(&payment, &known)
-            }
-            Err(reason) => {
-                self.release_code(code);
-                Err(NotAccepted::Refused(reason))
-            }
+            Ok(Accepted::Known(known)) => same_or_refused(&payment, &known),
+            Ok(Accepted::New) => Ok(()),
+            Err(reason) => Err(NotAccepted::Refused(reason)),
         }
     }
 
@@ -305,9 +308,10 @@ impl Engine {
         }
     }
 
-    /// Hands an accepted payment to the workers.
-    fn launch(self: &Arc<Self>, payment: Payment, code: Option<[u8; 32]>) {
-        let key = OrderKey::of(&payment);
+    /// Makes an order known to the engine before the journal has it, so that nobody takes it for
+    /// an earlier process's. It is busy: nobody acts on it yet.
+    fn announce(&self, payment: &Payment, code: Option<[u8; 32]>) -> Arc<Live> {
+        let key = OrderKey::of(payment);
         let mut order = Order::unknown(&payment.trade_no);
         order.platform = Some(payment.platform);
         order.trade_type = Some(payment.trade_type());
@@ -318,11 +322,25 @@ impl Engine {
         {
             let mut inner = live.lock();
             inner.task = Task::Pay;
-            inner.turn = FIRST_TURN;
+            inner.busy = true;
             inner.code = code;
-            inner.payment = Some(Box::new((payment, None)));
         }
         let live = Arc::new(live);
+        lock(&self.live)
+            .entry(live.key.trade_no.clone())
+            .or_insert_with(|| Arc::clone(&live));
+        live
+    }
+
+    /// Hands an accepted payment to the workers.
+    fn launch(&self, live: Arc<Live>, payment: Payment) {
+        {
+            let mut inner = live.lock();
+            inner.payment = Some(Box::new((payment, None)));
+            inner.turn = FIRST_TURN;
+            inner.busy = false;
+        }
+        live.changed.notify_all();
         lock(&self.live).insert(live.key.trade_no.clone(), Arc::clone(&live));
         if let Some(payments) = lock(&self.payments).as_ref() {
             let _ = payments.send(Due {
@@ -522,6 +540,13 @@ impl Engine {
         {
             orders.remove(&live.key.trade_no);
         }
+    }
+
+    /// Makes an order from the journal known to the engine, unless it is already.
+    fn enlist(&self, live: Arc<Live>) -> Arc<Live> {
+        let mut orders = lock(&self.live);
+        let known = orders.entry(live.key.trade_no.clone()).or_insert(live);
+        Arc::clone(known)
     }
 
     fn find_live(&self, trade_no: &str) -> Option<Arc<Live>> {

@@ -13,7 +13,6 @@ use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
 use crate::journal::BegunRefund;
-use crate::lock;
 use crate::model::{
     Order, OrderState, Platform, Refund, RefundRequest, RefundState, Report, Source, TradeType,
 };
@@ -89,6 +88,10 @@ impl Engine {
             if reached || self.is_stopping() || Instant::now() >= deadline {
                 return Ok(Outcome::of(inner.track.order.clone()));
             }
+            if inner.void {
+                drop(inner);
+                return self.wait(asked, deadline.saturating_duration_since(Instant::now()));
+            }
             inner = live.wait(inner, deadline);
         }
     }
@@ -156,9 +159,7 @@ impl Engine {
         };
         let mut order = self.settle(live, Task::Query, heard, false);
         if !live.lock().track.at_rest() {
-            lock(&self.live)
-                .entry(live.key.trade_no.clone())
-                .or_insert_with(|| Arc::clone(live));
+            self.enlist(Arc::clone(live));
         }
         order.content = content.or(order.content);
         match reason {
@@ -239,10 +240,21 @@ impl Engine {
                 ),
             }));
         }
-        if !self.claim(&live, deadline)? {
-            return Ok(());
+        // Known to all while it is being taken back: two threads never do it at once.
+        let live = self.enlist(live);
+        let done = match self.claim(&live, deadline) {
+            Ok(true) => self.take_back(&live, deadline),
+            Ok(false) => Ok(()),
+            Err(refused) => Err(refused),
+        };
+        let at_rest = {
+            let inner = live.lock();
+            inner.track.at_rest() && !inner.busy
+        };
+        if at_rest {
+            self.retire(&live);
         }
-        self.take_back(&live, deadline)
+        done
     }
 
     /// An order that the journal doesn't know may be taken back only when the gateway says,
@@ -297,7 +309,7 @@ impl Engine {
                 inner.busy = true;
                 return Ok(true);
             }
-            if self.is_stopping() || Instant::now() >= deadline {
+            if inner.void || self.is_stopping() || Instant::now() >= deadline {
                 return Err(Error::unknown(text!(
                     "支付请求正在途中，请先查询再撤销",
                     "the payment is under way: query it, then cancel again"
