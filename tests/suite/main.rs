@@ -11,6 +11,7 @@
 
 mod abi;
 mod crash;
+mod examples;
 mod merchant;
 mod money;
 mod monitor;
