@@ -183,7 +183,7 @@ static inline int say_order(int code, const char *order)
     case -2:
         printf("NOT KNOWN YET (%s). The customer may have been charged, or may still be.\n"
                "  Do: wait and query again; don't hand over the goods and don't take the money twice.\n"
-               "  If the customer won't wait: cancel the order, which also gives back a payment.\n",
+               "  If the customer won't wait: cancel the order, and go by what that says.\n",
                state);
         return EXIT_UNKNOWN;
     case -3:
