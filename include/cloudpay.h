@@ -102,7 +102,8 @@ const char *cloud_pay_version(void);
 //   `out_shop_id` (one shop only).
 // @param shop_info Receives the gateway's `query_shop_info`: `total_count`, `shop_infos`.
 // @param length Its size in bytes; 65536 recommended.
-// @return 0 answered; -1 the gateway refused; -2 unknown, call again; -3 error; -8 buffer.
+// @return 0 answered; -1 the gateway refused; -2 unknown, call again; -3 error, or epay123, which
+//   doesn't offer this; -8 buffer.
 //
 // Synchronous: at most `request_timeout_ms` for each domain.
 // Source: cloud-pay HTTPS API, /cpay/query_sub_mch_shop_info.
@@ -192,7 +193,7 @@ int cloud_pay_notify_reply(int status, const char *description, char *out, int l
 // Asynchronous: returns when the order is safely in the journal (one commit to disk), without
 // any network on this thread. After 0 the order is never forgotten, whatever happens to the
 // process. The same number with the same content again is the same order: 0, one charge.
-// Source: cloud-pay HTTPS API, /cpay/micro_pay.
+// Source: cloud-pay HTTPS API, /cpay/micro_pay; Jeepay, /api/pay/unifiedOrder.
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `resp` is NULL or points to `length` writable bytes.
@@ -205,7 +206,8 @@ int cloud_pay_micro_pay(const char *req, char *resp, int length);
 // @return 0 accepted: the code comes from cloud_pay_query_order() as `code_url` with -5;
 //   -1 not accepted, nothing was sent; -3 error, nothing was sent.
 //
-// Asynchronous, as cloud_pay_micro_pay(). Source: cloud-pay HTTPS API, /cpay/scan_code_pay.
+// Asynchronous, as cloud_pay_micro_pay(). Source: cloud-pay HTTPS API, /cpay/scan_code_pay;
+// Jeepay, /api/pay/unifiedOrder.
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
@@ -222,7 +224,7 @@ int cloud_pay_scan_code_pay(const char *req);
 //   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
 //
 // Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
-// sent. Source: cloud-pay HTTPS API, /cpay/query_order.
+// sent. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
@@ -254,7 +256,8 @@ int cloud_pay_wait_order(const char *req, char *order, int length, int timeout_m
 // Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`. A reverse is sent no sooner
 // than `reverse_after_ms` after the payment, after a fresh query, and proven by another one. A
 // paid micro_pay is reversed (the customer gets the money back); a paid QR order is refused:
-// refund it. Source: cloud-pay HTTPS API, /cpay/reverse and /cpay/close_order.
+// refund it. epay123 has no reverse: there every paid order is refused, every other one closed.
+// Source: cloud-pay HTTPS API, /cpay/reverse and /cpay/close_order; Jeepay, /api/pay/close.
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
@@ -279,9 +282,10 @@ int cloud_pay_close_order(const char *req);
 // @return 0 accepted, not yet refunded: ask cloud_pay_query_refund(); -1 refused; -2 unknown: the
 //   same call again is safe; -3 error.
 //
-// Synchronous: at most `request_timeout_ms` for each domain. The same number never stands for
-// two refunds: repeated with other content it is refused here.
-// Source: cloud-pay HTTPS API, /cpay/refund; signed with `private_key` when there is one.
+// Synchronous: at most `request_timeout_ms` for each domain, twice (an unsigned refusal is
+// confirmed by a query). The same number never stands for two refunds: repeated with other
+// content it is refused here. Source: cloud-pay HTTPS API, /cpay/refund, signed with
+// `private_key` when there is one; Jeepay, /api/refund/refundOrder.
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
@@ -297,7 +301,7 @@ int cloud_pay_refund(const char *req);
 // @return 0 answered; -1 refused, or no such refund; -2 unknown; -3 error; -8 buffer.
 //
 // Synchronous: at most `request_timeout_ms` for each domain.
-// Source: cloud-pay HTTPS API, /cpay/query_refund_order.
+// Source: cloud-pay HTTPS API, /cpay/query_refund_order; Jeepay, /api/refund/query.
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `refund_order` is NULL or points to `length` writable bytes.

@@ -13,7 +13,8 @@ use crate::sdk::{Error, Sdk};
 ///   `out_shop_id` (one shop only).
 /// @param shop_info Receives the gateway's `query_shop_info`: `total_count`, `shop_infos`.
 /// @param length Its size in bytes; 65536 recommended.
-/// @return 0 answered; -1 the gateway refused; -2 unknown, call again; -3 error; -8 buffer.
+/// @return 0 answered; -1 the gateway refused; -2 unknown, call again; -3 error, or epay123, which
+///   doesn't offer this; -8 buffer.
 ///
 /// Synchronous: at most `request_timeout_ms` for each domain.
 /// Source: cloud-pay HTTPS API, /cpay/query_sub_mch_shop_info.

@@ -32,7 +32,7 @@ const MICRO_PAY_BUFFER: usize = 64;
 /// Asynchronous: returns when the order is safely in the journal (one commit to disk), without
 /// any network on this thread. After 0 the order is never forgotten, whatever happens to the
 /// process. The same number with the same content again is the same order: 0, one charge.
-/// Source: cloud-pay HTTPS API, /cpay/micro_pay.
+/// Source: cloud-pay HTTPS API, /cpay/micro_pay; Jeepay, /api/pay/unifiedOrder.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated; `resp` is NULL or points to `length` writable bytes.
@@ -69,7 +69,8 @@ pub unsafe extern "C" fn cloud_pay_micro_pay(
 /// @return 0 accepted: the code comes from cloud_pay_query_order() as `code_url` with -5;
 ///   -1 not accepted, nothing was sent; -3 error, nothing was sent.
 ///
-/// Asynchronous, as cloud_pay_micro_pay(). Source: cloud-pay HTTPS API, /cpay/scan_code_pay.
+/// Asynchronous, as cloud_pay_micro_pay(). Source: cloud-pay HTTPS API, /cpay/scan_code_pay;
+/// Jeepay, /api/pay/unifiedOrder.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated.
@@ -95,7 +96,7 @@ pub unsafe extern "C" fn cloud_pay_scan_code_pay(req: *const c_char) -> c_int {
 ///   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
 ///
 /// Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
-/// sent. Source: cloud-pay HTTPS API, /cpay/query_order.
+/// sent. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
@@ -184,7 +185,8 @@ unsafe fn order_call(
 /// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`. A reverse is sent no sooner
 /// than `reverse_after_ms` after the payment, after a fresh query, and proven by another one. A
 /// paid micro_pay is reversed (the customer gets the money back); a paid QR order is refused:
-/// refund it. Source: cloud-pay HTTPS API, /cpay/reverse and /cpay/close_order.
+/// refund it. epay123 has no reverse: there every paid order is refused, every other one closed.
+/// Source: cloud-pay HTTPS API, /cpay/reverse and /cpay/close_order; Jeepay, /api/pay/close.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated.
@@ -227,9 +229,10 @@ pub unsafe extern "C" fn cloud_pay_close_order(req: *const c_char) -> c_int {
 /// @return 0 accepted, not yet refunded: ask cloud_pay_query_refund(); -1 refused; -2 unknown: the
 ///   same call again is safe; -3 error.
 ///
-/// Synchronous: at most `request_timeout_ms` for each domain. The same number never stands for
-/// two refunds: repeated with other content it is refused here.
-/// Source: cloud-pay HTTPS API, /cpay/refund; signed with `private_key` when there is one.
+/// Synchronous: at most `request_timeout_ms` for each domain, twice (an unsigned refusal is
+/// confirmed by a query). The same number never stands for two refunds: repeated with other
+/// content it is refused here. Source: cloud-pay HTTPS API, /cpay/refund, signed with
+/// `private_key` when there is one; Jeepay, /api/refund/refundOrder.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated.
@@ -254,7 +257,7 @@ pub unsafe extern "C" fn cloud_pay_refund(req: *const c_char) -> c_int {
 /// @return 0 answered; -1 refused, or no such refund; -2 unknown; -3 error; -8 buffer.
 ///
 /// Synchronous: at most `request_timeout_ms` for each domain.
-/// Source: cloud-pay HTTPS API, /cpay/query_refund_order.
+/// Source: cloud-pay HTTPS API, /cpay/query_refund_order; Jeepay, /api/refund/query.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated; `refund_order` is NULL or points to `length` writable bytes.
