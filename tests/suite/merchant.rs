@@ -1,13 +1,13 @@
 //! Shops, lists, sums, and the gateway's notifications.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use cloudpay_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Shop, alipay_code, code, until};
+use crate::support::{PATIENCE, Shop, alipay_code, code, http_body, until};
 
 #[test]
 fn shops_and_the_sub_merchant() {
@@ -120,26 +120,16 @@ fn merchants_server() -> (String, Receiver<Vec<u8>>, Sender<Vec<u8>>) {
     let (answers, to_send) = channel::<Vec<u8>>();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut reader = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap_or(0) > 2 {
-                let lower = line.to_ascii_lowercase();
-                if let Some(value) = lower.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            let mut stream = stream.unwrap();
+            let body = http_body(&stream);
             let _ = heard.send(body);
             let Ok(answer) = to_send.recv() else { return };
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                 answer.len()
             );
-            let _ = reader.get_mut().write_all(head.as_bytes());
-            let _ = reader.get_mut().write_all(&answer);
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(&answer);
         }
     });
     (url, bodies, answers)

@@ -1,6 +1,6 @@
 //! Secrets, evidence, signatures, and the network between.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, channel};
 use cloudpay_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Register, Shop, alipay_code, build_folder, code, root, run, until};
+use crate::support::{
+    Gateway, Register, Shop, alipay_code, build_folder, code, http_body, root, run, until,
+};
 
 /// Invariant 7. No key, no payment code and no customer shows in the log, the journal, or an
 /// error.
@@ -143,21 +145,9 @@ fn overhear() -> (String, Receiver<Value>) {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut reader = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap_or(0) > 2 {
-                let lower = line.to_ascii_lowercase();
-                if let Some(value) = lower.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            let _ = reader
-                .get_mut()
-                .write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+            let mut stream = stream.unwrap();
+            let body = http_body(&stream);
+            let _ = stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
             if let Ok(body) = serde_json::from_slice(&body) {
                 let _ = sender.send(body);
             }
