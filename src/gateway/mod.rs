@@ -135,7 +135,7 @@ pub(crate) struct Answer {
     pub(crate) evidence: Evidence,
 }
 
-/// What an answer proves (`cloudpay.md`, "Trusting a response").
+/// What an answer proves.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// Authentic, and about this order.

@@ -27,8 +27,8 @@ impl PaymentCode {
         mask(&self.0)
     }
 
-    /// The platform that issues codes of this form (`spec`: WeChat 18 digits beginning 10–15,
-    /// Alipay 16–24 digits beginning 25–30).
+    /// The platform that issues codes of this form (WeChat: 18 digits beginning 10–15,
+    /// Alipay: 16–24 digits beginning 25–30).
     pub fn platform(&self) -> Option<Platform> {
         let digits: &str = &self.0;
         if !digits.bytes().all(|b| b.is_ascii_digit()) {
