@@ -183,6 +183,14 @@ impl Shop {
         all["orders"][number].clone()
     }
 
+    /// Waits until the gateway has a payment: before that, a cancel stops it in the queue.
+    #[track_caller]
+    pub fn arrived(&self, number: &str) {
+        until("the payment at the gateway", || {
+            (self.ledger(number)["pay_requests"] == 1).then_some(())
+        });
+    }
+
     pub fn control_get(&self, path: &str) -> Value {
         let url = format!("{}/sandbox/{path}", self.sandbox.control_url());
         let mut answer = self.agent.get(url).call().unwrap();
