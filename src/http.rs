@@ -264,8 +264,10 @@ impl Http {
 
 fn explain(domain: &str, error: &UreqError) -> Text {
     let detail = error.to_string();
-    let clock = matches!(error, UreqError::Rustls(_))
-        && (detail.contains("Expired") || detail.contains("NotValidYet"));
+    // rustls's own words, whichever kind of error they come in.
+    let clock = ["certificate expired", "certificate not valid yet"]
+        .iter()
+        .any(|words| detail.contains(words));
     if clock {
         return text!(
             "{domain}：服务器证书不在有效期内，请检查本机日期（{detail}）",
@@ -388,5 +390,25 @@ impl Resolver for NameCache {
 impl fmt::Debug for NameCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NameCache")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_named_as_the_reason() {
+        let explained = |words: &str| {
+            let error = UreqError::Io(std::io::Error::other(words.to_owned()));
+            explain("https://gateway", &error).to_string()
+        };
+        for words in [
+            "invalid peer certificate: certificate expired: verification time 1 (UNIX)",
+            "invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
+        ] {
+            assert!(explained(words).contains("check this machine's date"));
+        }
+        assert!(!explained("invalid peer certificate: UnknownIssuer").contains("date"));
     }
 }

@@ -254,6 +254,10 @@ impl Engine {
         if at_rest {
             self.retire(&live);
         }
+        if done.is_ok() {
+            // Who asked for the end of an order knows of it.
+            self.journal.reported(&live.key.trade_no);
+        }
         done
     }
 

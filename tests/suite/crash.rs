@@ -124,6 +124,26 @@ fn a_verdict_nobody_heard_is_shown_after_the_restart() {
     register.query(&number).expect(0);
 }
 
+/// Who cancelled an order knows its end: it isn't shown again.
+#[test]
+fn a_cancelled_order_is_not_shown_after_the_restart() {
+    let shop = Shop::open().common("reverse_after_ms", 0);
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("002")).expect(0);
+    shop.arrived(&number);
+    register
+        .call("cancel_order", &json!({"out_trade_no": number}))
+        .expect(0);
+    register.fini();
+    register.init(&shop.conf);
+    let pending = register
+        .raw("pending_orders", None, 65_536)
+        .expect(0)
+        .json();
+    assert_eq!(pending["total_count"], 0, "{pending}");
+}
+
 /// A restart never sends a payment again: its code is gone with the process.
 #[test]
 fn a_recovered_order_is_asked_about_and_never_sent_again() {
