@@ -43,8 +43,8 @@ const MAX_UNSENT: usize = 65_536;
 /// What calls and the callback get to end in, once connections are cut.
 const AFTER_CUT: Duration = Duration::from_secs(1);
 
-/// The turn in which a payment is first sent.
-const FIRST_TURN: u64 = 1;
+/// The turn in which a payment is first sent. Every turn that is planned later is another one.
+const FIRST_TURN: u64 = 0;
 
 /// Takes payments from acceptance to a proven end.
 pub(crate) struct Engine {
@@ -106,7 +106,7 @@ impl Live {
                 track,
                 payment: None,
                 task: Task::Query,
-                turn: 0,
+                turn: FIRST_TURN,
                 busy: false,
                 code: None,
                 unrecorded: false,
@@ -334,14 +334,13 @@ impl Engine {
 
     /// Hands an accepted payment to the workers.
     fn launch(&self, live: Arc<Live>, payment: Payment) {
+        lock(&self.live).insert(live.key.trade_no.clone(), Arc::clone(&live));
         {
             let mut inner = live.lock();
             inner.payment = Some(Box::new((payment, None)));
-            inner.turn = FIRST_TURN;
             inner.busy = false;
         }
         live.changed.notify_all();
-        lock(&self.live).insert(live.key.trade_no.clone(), Arc::clone(&live));
         if let Some(payments) = lock(&self.payments).as_ref() {
             let _ = payments.send(Due {
                 at: Instant::now(),
@@ -353,21 +352,19 @@ impl Engine {
 
     /// A worker's turn with an order.
     fn work(self: &Arc<Self>, live: &Arc<Live>, turn: u64) {
+        if turn == FIRST_TURN {
+            // No longer in the queue, whatever became of it there.
+            drop(Slot(&self.unsent));
+        }
         let task = {
             let mut inner = live.lock();
-            if inner.turn != turn {
-                return;
-            }
-            if inner.busy {
-                // Whoever is busy with the order schedules it again.
+            // An older turn is void; whoever is busy with the order schedules it again.
+            if inner.turn != turn || inner.busy {
                 return;
             }
             inner.busy = true;
             inner.task
         };
-        if task == Task::Pay && turn == FIRST_TURN {
-            drop(Slot(&self.unsent));
-        }
         let heard = self.exchange(live, task);
         self.settle(live, task, heard, true);
     }
