@@ -261,7 +261,11 @@ impl Engine {
         self.retire(&live);
         live.lock().void = true;
         live.changed.notify_all();
-        if !lock(&self.live).contains_key(&payment.trade_no) {
+        // The order that was there before may hold this very code; another one's is free again.
+        let held = self
+            .find_live(&payment.trade_no)
+            .is_some_and(|known| known.lock().code == code);
+        if !held {
             self.release_code(code);
         }
         match accepted {

@@ -75,8 +75,10 @@ fn one_number_one_charge_at(gateway: Gateway) {
         "{}",
         refused.message()
     );
-    // Another customer's code under the same number is another payment.
-    register.pay(&number, &code("000")).expect(-1);
+    // Another customer's code under the same number is another payment; the code stays good.
+    let others = code("000");
+    register.pay(&number, &others).expect(-1);
+    register.pay(&shop.number(), &others).expect(0);
     register.wait(&number).expect(0);
     // When it is over, too.
     register.pay(&number, &code_1).expect(0);
