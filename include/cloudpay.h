@@ -15,6 +15,9 @@
  *           buffer before they act.
  * Errors    A call returns 0 or one of the codes below; cloud_pay_get_errmsg() tells why, for the
  *           last call of the same thread.
+ * Calls     Functions are __cdecl on 32-bit Windows; cloud_pay_order_stat() and every name that
+ *           ends in `_std` are __stdcall. Elsewhere there is one convention, and a `_std` name is
+ *           only another name.
  * Threads   Any thread may call anything at any time, cloud_pay_init() and cloud_pay_fini()
  *           included. Each function's text says how long it may block. Callbacks come on a thread
  *           of the library.
@@ -38,6 +41,14 @@
 
 #include <stddef.h>
 
+#if defined(_WIN32) && !defined(_WIN64)
+#define CLOUDPAY_CDECL __cdecl
+#define CLOUDPAY_STDCALL __stdcall
+#else
+#define CLOUDPAY_CDECL
+#define CLOUDPAY_STDCALL
+#endif
+
 // Called with news about an order: it became final, its QR code is ready, or a late payment
 // came in.
 //
@@ -46,7 +57,7 @@
 //
 // Runs on a thread of the library. The texts belong to the library and end with the call. It may
 // call any function but cloud_pay_init() and cloud_pay_fini(), and must not throw or longjmp.
-typedef void (*cloud_pay_callback)(const char *out_trade_no, int code, const char *order, void *user);
+typedef void (CLOUDPAY_CDECL *cloud_pay_callback)(const char *out_trade_no, int code, const char *order, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,7 +76,7 @@ extern "C" {
 //
 // # Safety
 // `conf` is NULL or points to a NUL-terminated string.
-int cloud_pay_init(const char *conf);
+int CLOUDPAY_CDECL cloud_pay_init(const char *conf);
 
 // Stops the library. 停止。
 //
@@ -76,13 +87,13 @@ int cloud_pay_init(const char *conf);
 // `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread.
 // Unfinished orders stay in the journal; the next cloud_pay_init() takes them up. May be called
 // twice, and cloud_pay_init() may follow. Not from the callback, and not from DllMain.
-int cloud_pay_fini(void);
+int CLOUDPAY_CDECL cloud_pay_fini(void);
 
 // The message for the last call of this thread; "" after a success. Never NULL.
 //
 // @return Text that the library owns, valid until the next cloud_pay_* call on this thread.
 //   Don't free it. In the configured character set and language.
-const char *cloud_pay_get_errmsg(void);
+const char *CLOUDPAY_CDECL cloud_pay_get_errmsg(void);
 
 // The same text as cloud_pay_get_errmsg(), copied into the caller's buffer.
 //
@@ -91,10 +102,10 @@ const char *cloud_pay_get_errmsg(void);
 //
 // # Safety
 // `out` is NULL or points to `length` writable bytes.
-int cloud_pay_copy_errmsg(char *out, int length);
+int CLOUDPAY_CDECL cloud_pay_copy_errmsg(char *out, int length);
 
 // The version of the library, "1.0.0" for example. Static text: don't free it.
-const char *cloud_pay_version(void);
+const char *CLOUDPAY_CDECL cloud_pay_version(void);
 
 // 门店查询: the merchant's shops, by page.
 //
@@ -110,7 +121,7 @@ const char *cloud_pay_version(void);
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `shop_info` is NULL or points to `length` writable bytes.
-int cloud_pay_query_shop_info(const char *req, char *shop_info, int length);
+int CLOUDPAY_CDECL cloud_pay_query_shop_info(const char *req, char *shop_info, int length);
 
 // The sub-merchant, with the prefix that its order numbers need (`cloud_cashier_id`). Not in the
 // original library.
@@ -125,7 +136,7 @@ int cloud_pay_query_shop_info(const char *req, char *shop_info, int length);
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `out` is NULL or points to `length` writable bytes.
-int cloud_pay_query_sub_mch_info(const char *req, char *out, int length);
+int CLOUDPAY_CDECL cloud_pay_query_sub_mch_info(const char *req, char *out, int length);
 
 // 交易明细: orders and refunds, newest first, by page; or all of a period into a file.
 //
@@ -146,7 +157,7 @@ int cloud_pay_query_sub_mch_info(const char *req, char *out, int length);
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order_details` is NULL or points to `length` writable bytes.
-int cloud_pay_order_detail(const char *req, char *order_details, int length);
+int CLOUDPAY_CDECL cloud_pay_order_detail(const char *req, char *order_details, int length);
 
 // Checks a payment or refund notification and gives its content. Not in the original library.
 //
@@ -160,7 +171,7 @@ int cloud_pay_order_detail(const char *req, char *order_details, int length);
 //
 // # Safety
 // `body` is NULL or NUL-terminated; `content` is NULL or points to `length` writable bytes.
-int cloud_pay_verify_notify(const char *body, char *content, int length);
+int CLOUDPAY_CDECL cloud_pay_verify_notify(const char *body, char *content, int length);
 
 // The signed answer to a notification. Not in the original library.
 //
@@ -174,7 +185,7 @@ int cloud_pay_verify_notify(const char *body, char *content, int length);
 //
 // # Safety
 // `description` is NULL or NUL-terminated; `out` is NULL or points to `length` writable bytes.
-int cloud_pay_notify_reply(int status, const char *description, char *out, int length);
+int CLOUDPAY_CDECL cloud_pay_notify_reply(int status, const char *description, char *out, int length);
 
 // 刷卡支付: pays with the code that the cashier scanned from the customer's phone.
 //
@@ -197,7 +208,7 @@ int cloud_pay_notify_reply(int status, const char *description, char *out, int l
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `resp` is NULL or points to `length` writable bytes.
-int cloud_pay_micro_pay(const char *req, char *resp, int length);
+int CLOUDPAY_CDECL cloud_pay_micro_pay(const char *req, char *resp, int length);
 
 // 扫码支付: orders a QR code for the customer to scan.
 //
@@ -211,7 +222,7 @@ int cloud_pay_micro_pay(const char *req, char *resp, int length);
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
-int cloud_pay_scan_code_pay(const char *req);
+int CLOUDPAY_CDECL cloud_pay_scan_code_pay(const char *req);
 
 // 查询订单: the state of an order.
 //
@@ -228,7 +239,7 @@ int cloud_pay_scan_code_pay(const char *req);
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
-int cloud_pay_query_order(const char *req, char *order, int length);
+int CLOUDPAY_CDECL cloud_pay_query_order(const char *req, char *order, int length);
 
 // Waits until an order is final or the time is over. Not in the original library; what a
 // register would otherwise write as a loop of queries and sleeps.
@@ -244,7 +255,7 @@ int cloud_pay_query_order(const char *req, char *order, int length);
 //
 // # Safety
 // As for cloud_pay_query_order().
-int cloud_pay_wait_order(const char *req, char *order, int length, int timeout_ms);
+int CLOUDPAY_CDECL cloud_pay_wait_order(const char *req, char *order, int length, int timeout_ms);
 
 // 撤单 / 关单: takes an order back.
 //
@@ -261,7 +272,7 @@ int cloud_pay_wait_order(const char *req, char *order, int length, int timeout_m
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
-int cloud_pay_cancel_order(const char *req);
+int CLOUDPAY_CDECL cloud_pay_cancel_order(const char *req);
 
 // 关单: closes an order that waits for a customer to scan its QR code.
 //
@@ -272,7 +283,7 @@ int cloud_pay_cancel_order(const char *req);
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
-int cloud_pay_close_order(const char *req);
+int CLOUDPAY_CDECL cloud_pay_close_order(const char *req);
 
 // 申请退款: asks for a refund.
 //
@@ -289,7 +300,7 @@ int cloud_pay_close_order(const char *req);
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
-int cloud_pay_refund(const char *req);
+int CLOUDPAY_CDECL cloud_pay_refund(const char *req);
 
 // 退款查询: the state of a refund.
 //
@@ -305,7 +316,7 @@ int cloud_pay_refund(const char *req);
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `refund_order` is NULL or points to `length` writable bytes.
-int cloud_pay_query_refund(const char *req, char *refund_order, int length);
+int CLOUDPAY_CDECL cloud_pay_query_refund(const char *req, char *refund_order, int length);
 
 // Sets the function that is called with news about orders, or clears it.
 //
@@ -316,7 +327,7 @@ int cloud_pay_query_refund(const char *req, char *refund_order, int length);
 //
 // # Safety
 // `cb` stays callable, and `user` valid for it, until it is cleared or cloud_pay_fini() returns.
-int cloud_pay_set_callback(cloud_pay_callback cb, void *user);
+int CLOUDPAY_CDECL cloud_pay_set_callback(cloud_pay_callback cb, void *user);
 
 // Orders without a final result, and those that ended without the register having heard of it
 // (after a crash, for example): what to show after a power cut.
@@ -330,7 +341,7 @@ int cloud_pay_set_callback(cloud_pay_callback cb, void *user);
 //
 // # Safety
 // `out` is NULL or points to `length` writable bytes.
-int cloud_pay_pending_orders(char *out, int length);
+int CLOUDPAY_CDECL cloud_pay_pending_orders(char *out, int length);
 
 // A new order number: unique across registers, and never going back whatever the clock does.
 //
@@ -342,7 +353,7 @@ int cloud_pay_pending_orders(char *out, int length);
 //
 // # Safety
 // `out` is NULL or points to `length` writable bytes.
-int cloud_pay_next_trade_no(char *out, int length);
+int CLOUDPAY_CDECL cloud_pay_next_trade_no(char *out, int length);
 
 // The first two digits of payment codes, by platform.
 //
@@ -354,39 +365,34 @@ int cloud_pay_next_trade_no(char *out, int length);
 //
 // # Safety
 // `resp` is NULL or points to `length` writable bytes.
-int cloud_pay_security_author_code_prefix(char *resp, int length);
+int CLOUDPAY_CDECL cloud_pay_security_author_code_prefix(char *resp, int length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int cloud_pay_security_login(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_login(const char *_req, char *_resp, int _length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int cloud_pay_security_login_check(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_login_check(const char *_req, char *_resp, int _length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int cloud_pay_security_init(const char *_req);
+int CLOUDPAY_CDECL cloud_pay_security_init(const char *_req);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int cloud_pay_security_identification(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_identification(const char *_req, char *_resp, int _length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int cloud_pay_security_identification_check(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_identification_check(const char *_req, char *_resp, int _length);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* CLOUDPAY_H */
-
-#if defined(_WIN32) && !defined(_WIN64)
-#define CLOUDPAY_STDCALL __stdcall
-#else
-#define CLOUDPAY_STDCALL
-#endif
+// cloud_pay_callback in the calling convention of the `_std` functions.
+typedef void (CLOUDPAY_STDCALL *cloud_pay_callback_std)(const char *out_trade_no, int code, const char *order, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -406,6 +412,39 @@ extern "C" {
 // Source: cloud-pay HTTPS API, /cpay/query_order_list_overview.
 int CLOUDPAY_STDCALL cloud_pay_order_stat(const char *req, char *order_stat, int length);
 
+// Every function once more, __stdcall on 32-bit Windows, for languages that can call nothing else
+// (VB6, PowerBuilder, most of Delphi). They do what their namesakes do. C and C++ don't need them.
+int CLOUDPAY_STDCALL cloud_pay_init_std(const char *conf);
+int CLOUDPAY_STDCALL cloud_pay_fini_std(void);
+const char *CLOUDPAY_STDCALL cloud_pay_get_errmsg_std(void);
+int CLOUDPAY_STDCALL cloud_pay_copy_errmsg_std(char *out, int length);
+const char *CLOUDPAY_STDCALL cloud_pay_version_std(void);
+int CLOUDPAY_STDCALL cloud_pay_query_shop_info_std(const char *req, char *shop_info, int length);
+int CLOUDPAY_STDCALL cloud_pay_query_sub_mch_info_std(const char *req, char *out, int length);
+int CLOUDPAY_STDCALL cloud_pay_order_detail_std(const char *req, char *order_details, int length);
+int CLOUDPAY_STDCALL cloud_pay_verify_notify_std(const char *body, char *content, int length);
+int CLOUDPAY_STDCALL cloud_pay_notify_reply_std(int status, const char *description, char *out, int length);
+int CLOUDPAY_STDCALL cloud_pay_micro_pay_std(const char *req, char *resp, int length);
+int CLOUDPAY_STDCALL cloud_pay_scan_code_pay_std(const char *req);
+int CLOUDPAY_STDCALL cloud_pay_query_order_std(const char *req, char *order, int length);
+int CLOUDPAY_STDCALL cloud_pay_wait_order_std(const char *req, char *order, int length, int timeout_ms);
+int CLOUDPAY_STDCALL cloud_pay_cancel_order_std(const char *req);
+int CLOUDPAY_STDCALL cloud_pay_close_order_std(const char *req);
+int CLOUDPAY_STDCALL cloud_pay_refund_std(const char *req);
+int CLOUDPAY_STDCALL cloud_pay_query_refund_std(const char *req, char *refund_order, int length);
+int CLOUDPAY_STDCALL cloud_pay_set_callback_std(cloud_pay_callback_std cb, void *user);
+int CLOUDPAY_STDCALL cloud_pay_pending_orders_std(char *out, int length);
+int CLOUDPAY_STDCALL cloud_pay_next_trade_no_std(char *out, int length);
+int CLOUDPAY_STDCALL cloud_pay_security_author_code_prefix_std(char *resp, int length);
+int CLOUDPAY_STDCALL cloud_pay_security_login_std(const char *_req, char *_resp, int _length);
+int CLOUDPAY_STDCALL cloud_pay_security_login_check_std(const char *_req, char *_resp, int _length);
+int CLOUDPAY_STDCALL cloud_pay_security_init_std(const char *_req);
+int CLOUDPAY_STDCALL cloud_pay_security_identification_std(const char *_req, char *_resp, int _length);
+int CLOUDPAY_STDCALL cloud_pay_security_identification_check_std(const char *_req, char *_resp, int _length);
+int CLOUDPAY_STDCALL cloud_pay_order_stat_std(const char *req, char *order_stat, int length);
+
 #ifdef __cplusplus
 }
 #endif
+
+#endif /* CLOUDPAY_H */

@@ -7,6 +7,7 @@ pub mod lifecycle;
 pub mod merchant;
 pub mod notify;
 pub mod payment;
+pub mod stdcall;
 pub mod unsupported;
 
 use std::cell::RefCell;

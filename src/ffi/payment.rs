@@ -298,6 +298,18 @@ pub type cloud_pay_callback = Option<
     ),
 >;
 
+/// [`cloud_pay_callback`], `__stdcall` on 32-bit Windows. In the header by `cbindgen.toml`: cbindgen
+/// knows one calling convention only.
+#[allow(non_camel_case_types)]
+pub type cloud_pay_callback_std = Option<
+    unsafe extern "system" fn(
+        out_trade_no: *const c_char,
+        code: c_int,
+        order: *const c_char,
+        user: *mut c_void,
+    ),
+>;
+
 /// Sets the function that is called with news about orders, or clears it.
 ///
 /// @param cb The function; NULL clears. After clearing returns, no call is under way (unless the
@@ -312,6 +324,20 @@ pub unsafe extern "C" fn cloud_pay_set_callback(
     cb: cloud_pay_callback,
     user: *mut c_void,
 ) -> c_int {
+    let call = cb.map(|cb| {
+        move |trade_no: *const c_char, code: c_int, order: *const c_char, user: *mut c_void| {
+            // SAFETY: the register promised a callable function.
+            unsafe { cb(trade_no, code, order, user) };
+        }
+    });
+    set_callback(call, user)
+}
+
+/// Has news about orders told to `call`, whatever its calling convention.
+pub(super) fn set_callback(
+    call: Option<impl Fn(*const c_char, c_int, *const c_char, *mut c_void) + Send + 'static>,
+    user: *mut c_void,
+) -> c_int {
     /// The register's own pointer, which only the register ever follows.
     struct User(*mut c_void);
     // SAFETY: the pointer is only handed back; the register knows that it comes on another thread.
@@ -321,7 +347,7 @@ pub unsafe extern "C" fn cloud_pay_set_callback(
         let running = running()?;
         let style = running.style;
         let user = User(user);
-        let callback = cb.map(|cb| -> Callback {
+        let callback = call.map(|call| -> Callback {
             Box::new(move |order: &Order| {
                 let user = &user;
                 let (Ok(number), Ok(json)) = (
@@ -330,8 +356,7 @@ pub unsafe extern "C" fn cloud_pay_set_callback(
                 ) else {
                     return;
                 };
-                // SAFETY: the register promised a callable function; both texts live here.
-                unsafe { cb(number.as_ptr(), order.state.code(), json.as_ptr(), user.0) };
+                call(number.as_ptr(), order.state.code(), json.as_ptr(), user.0);
             })
         });
         running.sdk.set_callback(callback);

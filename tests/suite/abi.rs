@@ -133,7 +133,7 @@ fn every_export_is_guarded() {
             // These three only read what is there: no code of theirs can panic.
             let reads = ["get_errmsg", "copy_errmsg", "cloud_pay_version"];
             assert!(
-                ["guard(", "order_call(", "report_call("]
+                ["guard(", "order_call(", "report_call(", "set_callback("]
                     .iter()
                     .any(|guarded| body.contains(guarded))
                     || reads.iter().any(|name| body.contains(name)),
@@ -142,6 +142,21 @@ fn every_export_is_guarded() {
         }
     }
     assert!(exports >= 28, "{exports}");
+}
+
+/// A `_std` name does what its namesake does.
+#[test]
+fn every_std_name_calls_its_namesake() {
+    let source = std::fs::read_to_string(root().join("src/ffi/stdcall.rs")).unwrap();
+    let pairs = source.matches("_std =").count();
+    assert!(pairs >= 27, "{pairs}");
+    for pair in source
+        .split("    cloud_pay_")
+        .filter(|text| text.contains("_std ="))
+    {
+        let name = pair.split("_std").next().unwrap();
+        assert!(pair.contains(&format!("::cloud_pay_{name}(")), "{pair}");
+    }
 }
 
 #[test]

@@ -27,9 +27,37 @@ fn generate() -> Result<String, String> {
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
     let mut header = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    // cbindgen knows no calling conventions.
+    header = header
+        .replace("\nint cloud_pay_", "\nint CLOUDPAY_CDECL cloud_pay_")
+        .replace(
+            "\nconst char *cloud_pay_",
+            "\nconst char *CLOUDPAY_CDECL cloud_pay_",
+        )
+        .replace("typedef void (*", "typedef void (CLOUDPAY_CDECL *");
+    header = header.replace("@STDCALL_NAMES@\n", &stdcall_names(&header));
     // What cbindgen leaves out leaves its blank line behind.
     while header.contains("\n\n\n") {
         header = header.replace("\n\n\n", "\n\n");
     }
     Ok(header)
+}
+
+/// The `_std` names: every function once more, in the calling convention of VB6, PowerBuilder
+/// and Delphi.
+fn stdcall_names(header: &str) -> String {
+    header
+        .lines()
+        .filter(|line| {
+            ["int CLOUDPAY_", "const char *CLOUDPAY_"]
+                .iter()
+                .any(|start| line.starts_with(start))
+        })
+        .filter_map(|line| line.split_once('('))
+        .map(|(start, arguments)| {
+            let start = start.replace("CLOUDPAY_CDECL", "CLOUDPAY_STDCALL");
+            let arguments = arguments.replace("cloud_pay_callback ", "cloud_pay_callback_std ");
+            format!("{start}_std({arguments}\n")
+        })
+        .collect()
 }
