@@ -4,6 +4,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 use std::sync::{Arc, PoisonError};
 
+use super::system::stay_loaded;
 use super::{
     Code, LAST_ERROR, LIFECYCLE, Out, RUNNING, Reply, Running, VOICE, Voice, bytes, guard,
     null_request,
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn cloud_pay_init(conf: *const c_char) -> c_int {
             language: Some(parsed.config.language),
             style,
         };
+        stay_loaded();
         let sdk = Sdk::start(parsed)?;
         *RUNNING.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Running {
             sdk,

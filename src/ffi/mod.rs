@@ -8,6 +8,7 @@ pub mod merchant;
 pub mod notify;
 pub mod payment;
 pub mod stdcall;
+pub(crate) mod system;
 pub mod unsupported;
 
 use std::cell::RefCell;

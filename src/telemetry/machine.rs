@@ -3,16 +3,20 @@
 use serde_json::{Value, json};
 use sysinfo::{Disks, System};
 
+use super::processor::Processor;
+
 /// A look at the machine. Keeps what the next look is compared with.
 pub(crate) struct Machine {
     /// `None` on a machine that won't say.
     system: Option<System>,
+    processor: Processor,
 }
 
 impl Machine {
     pub(crate) fn new() -> Self {
         Self {
             system: System::new().ok(),
+            processor: Processor::default(),
         }
     }
 
@@ -23,7 +27,7 @@ impl Machine {
             "os": System::name().unwrap_or_default(),
             "os_version": System::os_version().unwrap_or_default(),
             "arch": std::env::consts::ARCH,
-            "cpu_count": system.map(|system| system.cpus().len()),
+            "cpu_count": std::thread::available_parallelism().ok(),
             "memory_bytes": system.map(System::total_memory),
             "disk_bytes": disk_bytes().0,
         })
@@ -31,10 +35,11 @@ impl Machine {
 
     /// How busy it is.
     pub(crate) fn usage(&mut self) -> Value {
+        let cpu = self.processor.percent();
         let system = self.look();
         let (disk_total, disk_free) = disk_bytes();
         json!({
-            "cpu_percent": system.map(|system| system.global_cpu_usage().round()),
+            "cpu_percent": cpu,
             "memory_total_bytes": system.map(System::total_memory),
             "memory_used_bytes": system.map(System::used_memory),
             "disk_total_bytes": disk_total,
@@ -45,7 +50,6 @@ impl Machine {
     fn look(&mut self) -> Option<&System> {
         let system = self.system.as_mut()?;
         system.refresh_memory();
-        system.refresh_cpu_usage();
         Some(system)
     }
 }

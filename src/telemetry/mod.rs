@@ -3,6 +3,7 @@
 mod log;
 mod machine;
 mod monitor;
+mod processor;
 
 pub(crate) use self::log::{Log, log_exchange, log_verdict};
 pub(crate) use self::machine::Machine;

@@ -14,6 +14,32 @@
 
 #include "cloudpay.h"
 
+#ifdef _WIN32
+/* What Windows' C library lacks. Lines are those of our own tests: short enough. */
+#include <fcntl.h>
+#include <io.h>
+
+static int getline(char **line, size_t *size, FILE *file)
+{
+    if (!*line)
+        *line = malloc(*size = 1 << 20);
+    return fgets(*line, (int)*size, file) ? (int)strlen(*line) : -1;
+}
+
+static char *strsep(char **rest, const char *ends)
+{
+    char *field = *rest;
+    if (!field)
+        return NULL;
+    *rest += strcspn(field, ends);
+    if (**rest)
+        *(*rest)++ = 0;
+    else
+        *rest = NULL;
+    return field;
+}
+#endif
+
 struct call {
     char *id, *function, *request;
     int length, timeout_ms;
@@ -171,6 +197,10 @@ int main(void)
 {
     char *line = NULL;
     size_t size = 0;
+#ifdef _WIN32
+    setmode(fileno(stdin), O_BINARY);
+    setmode(fileno(stdout), O_BINARY);
+#endif
     while (getline(&line, &size, stdin) > 0) {
         char *rest = line, *field[5];
         struct call *call = malloc(sizeof *call);

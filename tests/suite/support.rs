@@ -22,15 +22,42 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What the registers of this run are built for: Linux, or Windows' DLLs under Wine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    Linux,
+    Wine32,
+    Wine64,
+}
+
+/// `CLOUDPAY_TEST_HOST` says it; `cargo xtask test` runs the suite for each.
+pub fn host() -> Host {
+    match std::env::var("CLOUDPAY_TEST_HOST").as_deref() {
+        Err(_) | Ok("linux") => Host::Linux,
+        Ok("wine32") => Host::Wine32,
+        Ok("wine64") => Host::Wine64,
+        Ok(other) => panic!("CLOUDPAY_TEST_HOST is {other}: linux, wine32 or wine64"),
+    }
+}
+
 /// A folder of this run's own for what is built.
 pub fn build_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("suite");
+        let name = format!("suite-{:?}", host()).to_lowercase();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
-        let library = folder.join("libcloudpay.so.1");
-        let _ = fs::remove_file(&library);
-        std::os::unix::fs::symlink(shared_library(), &library).unwrap();
+        if host() == Host::Linux {
+            let library = folder.join("libcloudpay.so.1");
+            let _ = fs::remove_file(&library);
+            std::os::unix::fs::symlink(shared_library(), &library).unwrap();
+        } else {
+            fs::copy(
+                package().join("bin/cloudpay.dll"),
+                folder.join("cloudpay.dll"),
+            )
+            .unwrap();
+        }
         folder
     })
 }
@@ -39,6 +66,24 @@ pub fn build_folder() -> &'static Path {
 pub fn shared_library() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     tests.parent().unwrap().join("libcloudpay.so")
+}
+
+/// The unpacked package for the Windows that the registers run on.
+pub fn package() -> PathBuf {
+    let platform = if host() == Host::Wine64 { "x64" } else { "x86" };
+    let name = format!("cloudpay-{}-windows-{platform}", env!("CARGO_PKG_VERSION"));
+    let folder = target_folder().join("dist").join(name);
+    assert!(
+        folder.join("bin/cloudpay.dll").exists(),
+        "{} is missing: `cargo xtask dist windows` makes it",
+        folder.display()
+    );
+    folder
+}
+
+/// Where cargo builds.
+pub fn target_folder() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
 /// Runs a program to its end; panics with its output when it fails.
@@ -59,8 +104,21 @@ pub fn run(command: &mut Command) -> String {
 /// Compiles a C program against the header and the shared library.
 pub fn compile(source: &Path, name: &str) -> PathBuf {
     let folder = build_folder();
-    let program = folder.join(name);
-    run(Command::new("cc")
+    let (compiler, program, library, flags) = match host() {
+        Host::Linux => (
+            "cc",
+            folder.join(name),
+            folder.join("libcloudpay.so.1"),
+            format!("-Wl,-rpath,{}", folder.display()),
+        ),
+        Host::Wine32 | Host::Wine64 => (
+            mingw(),
+            folder.join(name).with_extension("exe"),
+            package().join("lib/libcloudpay.dll.a"),
+            "-static".to_owned(),
+        ),
+    };
+    run(Command::new(compiler)
         .args([
             "-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread",
         ])
@@ -69,9 +127,47 @@ pub fn compile(source: &Path, name: &str) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .arg(source)
-        .arg(folder.join("libcloudpay.so.1"))
-        .arg(format!("-Wl,-rpath,{}", folder.display())));
+        .arg(library)
+        .arg(flags));
     program
+}
+
+/// The C compiler for the Windows that the registers run on.
+pub fn mingw() -> &'static str {
+    match host() {
+        Host::Wine64 => "x86_64-w64-mingw32-gcc",
+        _ => "i686-w64-mingw32-gcc",
+    }
+}
+
+/// A program of this run's host, ready to be started. The process that starts is the program
+/// itself: killing it kills the program.
+pub fn program(path: &Path) -> Command {
+    let mut command = match host() {
+        Host::Linux => return Command::new(path),
+        Host::Wine32 => {
+            // 32-bit Wine lives in a tree of its own; the project is mounted into it for this
+            // process alone.
+            let mut command = Command::new("unshare");
+            command
+                .args(["--mount", "sh", "-c"])
+                .arg(
+                    r#"set -e; mkdir -p "$0$1"; mount --bind "$1" "$0$1"; mount -t proc proc "$0/proc"; root=$0; shift; exec chroot "$root" /usr/lib/wine/wine "$@""#,
+                )
+                .arg(target_folder().join("wine32"))
+                .arg(root());
+            command
+        }
+        Host::Wine64 => Command::new("/usr/lib/wine/wine64"),
+    };
+    let prefix = format!("prefix-{:?}", host()).to_lowercase();
+    command
+        .arg(path)
+        .env("WINEPREFIX", target_folder().join(prefix))
+        .env("WINEDEBUG", "-all")
+        .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+        .env("LC_ALL", "C.UTF-8");
+    command
 }
 
 /// The test register, compiled once.
@@ -300,7 +396,7 @@ pub struct Register {
 
 impl Register {
     pub fn start() -> Self {
-        Self::spawn(&mut Command::new(register_program()))
+        Self::spawn(&mut program(register_program()))
     }
 
     pub fn spawn(command: &mut Command) -> Self {

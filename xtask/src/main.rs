@@ -1,15 +1,19 @@
 //! Chores of the project, as `cargo xtask NAME`.
 
+mod dist;
 mod header;
 mod pay;
 mod test;
 mod tools;
+mod wine;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask pay       build everything, start the sandbox, and let a C register pay through the library
 cargo xtask test      run every check and every test
+cargo xtask dist      build the packages: DLLs for Windows 7 and newer, shared libraries for Linux, NuGet
+                      (dist windows, dist linux: only those)
 cargo xtask header    write include/cloudpay.h anew from src/ffi (--check: only compare)
 ";
 
@@ -18,6 +22,7 @@ fn main() -> ExitCode {
     let done = match name.as_deref() {
         Some("pay") => pay::run(),
         Some("test") => test::run_every(),
+        Some("dist") => dist::run(std::env::args().nth(2).as_deref()),
         Some("header") => header::write(std::env::args().any(|arg| arg == "--check")),
         _ => {
             print!("{HELP}");

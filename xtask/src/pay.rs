@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::tools::{self, need, root};
+use crate::tools::{self, need, target_folder};
 
 /// One customer at the till.
 struct Sale {
@@ -102,28 +102,6 @@ pub(crate) fn run() -> Result<(), String> {
         files.display()
     );
     Ok(())
-}
-
-/// Where cargo builds, as cargo itself says.
-fn target_folder() -> Result<PathBuf, String> {
-    let output = Command::new("cargo")
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("cargo metadata: {error}"))?;
-    let metadata = String::from_utf8_lossy(&output.stdout);
-    metadata
-        .split_once("\"target_directory\":\"")
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .map(|(folder, _)| PathBuf::from(folder))
-        .ok_or_else(|| "cargo metadata names no target_directory".to_owned())
 }
 
 fn sell(sale: &Sale, programs: &Path, conf: &str) -> Result<(), String> {

@@ -11,18 +11,47 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
+/// Where cargo builds, as cargo itself says.
+pub(crate) fn target_folder() -> Result<PathBuf, String> {
+    let output = Command::new("cargo")
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata = String::from_utf8_lossy(&output.stdout);
+    metadata
+        .split_once("\"target_directory\":\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(folder, _)| PathBuf::from(folder))
+        .ok_or_else(|| "cargo metadata names no target_directory".to_owned())
+}
+
 /// Runs a program at the top of the tree, saying so; fails when it fails.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), String> {
-    println!("\n$ {program} {}", args.join(" "));
-    let status = Command::new(program)
-        .args(args)
-        .current_dir(root())
+    run_with(Command::new(program).args(args))
+}
+
+/// Runs a command at the top of the tree unless it names another folder, saying so; fails when it
+/// fails.
+pub(crate) fn run_with(command: &mut Command) -> Result<(), String> {
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    println!("\n$ {command:?}");
+    let status = command
         .status()
-        .map_err(|error| format!("{program}: {error}"))?;
+        .map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() {
         Ok(())
     } else {
-        Err(format!("{program} {} failed ({status})", args.join(" ")))
+        Err(format!("{command:?} failed ({status})"))
     }
 }
 
@@ -65,13 +94,18 @@ pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
         println!("missing: {thing} (package {package}), {what_for}");
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    install(&packages)
+}
+
+/// Installs Debian's packages, or says which they are.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let by_hand = format!("please install: {}", packages.join(" "));
     if !have("apt-get") || !is_root() {
         return Err(by_hand);
     }
     println!("installing them with apt-get");
     let mut args = vec!["install", "-y", "-q", "--no-install-recommends"];
-    args.extend(&packages);
+    args.extend(packages);
     run("apt-get", &["update", "-q"])
         .and_then(|()| run("apt-get", &args))
         .map_err(|why| format!("{why}; {by_hand}"))
