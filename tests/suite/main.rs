@@ -10,11 +10,13 @@
 )]
 
 mod abi;
+mod cpp;
 mod crash;
 mod examples;
 mod merchant;
 mod money;
 mod monitor;
+mod notify_example;
 mod scenarios;
 mod support;
 mod trust;

@@ -146,16 +146,17 @@ pub fn program(path: &Path) -> Command {
     let mut command = match host() {
         Host::Linux => return Command::new(path),
         Host::Wine32 => {
-            // 32-bit Wine lives in a tree of its own; the project is mounted into it for this
+            // 32-bit Wine lives in a tree of its own; our files are mounted into it, for this
             // process alone.
             let mut command = Command::new("unshare");
             command
                 .args(["--mount", "sh", "-c"])
                 .arg(
-                    r#"set -e; mkdir -p "$0$1"; mount --bind "$1" "$0$1"; mount -t proc proc "$0/proc"; root=$0; shift; exec chroot "$root" /usr/lib/wine/wine "$@""#,
+                    r#"set -e; root=$0; for at in "$1" "$2"; do mkdir -p "$root$at"; mount --bind "$at" "$root$at"; done; mount -t proc proc "$root/proc"; shift 2; exec chroot "$root" /usr/lib/wine/wine "$@""#,
                 )
                 .arg(target_folder().join("wine32"))
-                .arg(root());
+                .arg(root())
+                .arg(std::env::temp_dir());
             command
         }
         Host::Wine64 => Command::new("/usr/lib/wine/wine64"),
@@ -173,7 +174,13 @@ pub fn program(path: &Path) -> Command {
 /// The test register, compiled once.
 pub fn register_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| compile(&root().join("tests/c/register.c"), "register"))
+    PROGRAM.get_or_init(|| {
+        if host() != Host::Linux {
+            // Wine's own files are made once, and not by several programs at the same time.
+            run(program(Path::new("wineboot")).arg("--init"));
+        }
+        compile(&root().join("tests/c/register.c"), "register")
+    })
 }
 
 /// A folder that is removed with the value.
