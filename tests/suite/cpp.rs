@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Shop, TempFolder, code, root, run, shared_library};
+use crate::support::{Shop, TempFolder, code, compile, compiler, program, root, run};
 
 /// A program of the flavour that is there without exceptions.
 const CODES_ONLY: &str = r#"
@@ -16,20 +16,6 @@ int main()
     return other.init("{}").code + other.micro_pay("{}").code + other.wait_order("{}", 0).code;
 }
 "#;
-
-/// A C++ compiler with every warning on.
-fn compiler(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command
-        .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-I"])
-        .arg(root().join("include"));
-    command
-}
-
-/// Whether a compiler is there.
-fn have(compiler: &str) -> bool {
-    Command::new(compiler).arg("--version").output().is_ok()
-}
 
 fn write(folder: &TempFolder, name: &str, text: &str) -> PathBuf {
     let file = folder.0.join(name);
@@ -49,23 +35,21 @@ fn the_cpp_header_compiles_alone_and_twice() {
     let codes_only = write(&folder, "codes_only.cpp", CODES_ONLY);
     let header = root().join("include/cloudpay.hpp");
     let example = root().join("examples-c/pay.cpp");
-    // The one for Windows need not be there; Linux's has to.
-    let windows = Some("i686-w64-mingw32-g++").filter(|name| have(name));
-    for name in ["g++"].into_iter().chain(windows) {
-        for standard in ["-std=c++11", "-std=c++20"] {
-            let check = |source: &Path, flags: &[&str]| {
-                run(compiler(name)
-                    .args([standard, "-c", "-x", "c++", "-o"])
-                    .arg(folder.0.join("out.o"))
-                    .args(flags)
-                    .arg(source));
-            };
-            check(&header, &["-fsyntax-only"]);
-            check(&twice, &[]);
-            check(&example, &[]);
-            check(&codes_only, &[]);
-            check(&codes_only, &["-fno-exceptions"]);
-        }
+    for standard in ["-std=c++11", "-std=c++20"] {
+        let check = |source: &Path, flags: &[&str]| {
+            run(Command::new(compiler(true))
+                .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-I"])
+                .arg(root().join("include"))
+                .args([standard, "-c", "-x", "c++", "-o"])
+                .arg(folder.0.join("out.o"))
+                .args(flags)
+                .arg(source));
+        };
+        check(&header, &["-fsyntax-only"]);
+        check(&twice, &[]);
+        check(&example, &[]);
+        check(&codes_only, &[]);
+        check(&codes_only, &["-fno-exceptions"]);
     }
 }
 
@@ -97,24 +81,18 @@ fn every_function_has_a_method_and_every_method_is_called() {
 
 #[test]
 fn the_cpp_example_pays() {
-    let folder = TempFolder::new();
-    let library = shared_library();
-    let program = folder.0.join("pay_cpp");
-    run(Command::new("make")
-        .arg("-C")
-        .arg(root().join("examples-c"))
-        .arg(format!("LIBDIR={}", library.parent().unwrap().display()))
-        .arg(format!("OUT={}", folder.0.display()))
-        .arg(&program));
+    let built = compile(&[&root().join("examples-c/pay.cpp")], "pay_cpp");
     let shop = Shop::open();
     let conf = conf_file(&shop);
     let pay = |code: &str, fen: &str| {
-        let output = Command::new(&program)
+        let output = program(&built)
             .arg(&conf)
             .args([code, fen])
             .output()
             .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = String::from_utf8(output.stdout)
+            .unwrap()
+            .replace("\r\n", "\n");
         (output.status.code().unwrap(), text)
     };
     let (status, text) = pay(&code("001"), "128");
@@ -146,22 +124,19 @@ fn the_cpp_example_pays() {
 #[test]
 fn a_register_in_cpp_calls_everything() {
     let folder = TempFolder::new();
-    let program = folder.0.join("cpp_register");
     let other =
         "#include \"cloudpay.hpp\"\nvoid other();\nvoid other() { cloudpay::Client till; }\n";
-    let library = folder.0.join("libcloudpay.so.1");
-    std::os::unix::fs::symlink(shared_library(), &library).unwrap();
-    run(compiler("g++")
-        .args(["-std=c++11", "-g", "-pthread", "-o"])
-        .arg(&program)
-        .arg(root().join("tests/c/cpp_register.cpp"))
-        .arg(write(&folder, "other.cpp", other))
-        .arg(&library)
-        .arg(format!("-Wl,-rpath,{}", folder.0.display())));
+    let built = compile(
+        &[
+            &root().join("tests/c/cpp_register.cpp"),
+            &write(&folder, "other.cpp", other),
+        ],
+        "cpp_register",
+    );
     let shop = Shop::open().common("reverse_after_ms", 0);
     let codes = ["000", "000", "000", "000", "000", "004", "002", "002"].map(code);
-    let text = run(Command::new(&program).arg(conf_file(&shop)).args(&codes));
-    assert_eq!(text, "all is well\n");
+    let text = run(program(&built).arg(conf_file(&shop)).args(&codes));
+    assert_eq!(text.trim_end(), "all is well");
     // Whatever buffers grew: every payment arrived once. What was refused never did.
     let all = shop.control_get("ledger");
     let orders = all["orders"].as_object().unwrap();

@@ -20,3 +20,4 @@ mod notify_example;
 mod scenarios;
 mod support;
 mod trust;
+mod windows;

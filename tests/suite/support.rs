@@ -101,42 +101,51 @@ pub fn run(command: &mut Command) -> String {
     text
 }
 
-/// Compiles a C program against the header and the shared library.
-pub fn compile(source: &Path, name: &str) -> PathBuf {
+/// Compiles a C or C++ program against the header and the shared library of this run's host.
+pub fn compile(sources: &[&Path], name: &str) -> PathBuf {
     let folder = build_folder();
-    let (compiler, program, library, flags) = match host() {
-        Host::Linux => (
-            "cc",
-            folder.join(name),
-            folder.join("libcloudpay.so.1"),
-            format!("-Wl,-rpath,{}", folder.display()),
-        ),
-        Host::Wine32 | Host::Wine64 => (
-            mingw(),
-            folder.join(name).with_extension("exe"),
-            package().join("lib/libcloudpay.dll.a"),
-            "-static".to_owned(),
-        ),
+    let library = match host() {
+        Host::Linux => folder.join("libcloudpay.so.1"),
+        Host::Wine32 | Host::Wine64 => package().join("lib/libcloudpay.dll.a"),
     };
-    run(Command::new(compiler)
-        .args([
-            "-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread",
-        ])
-        .arg("-I")
+    compile_with(sources, &library, name)
+}
+
+/// The same, against a certain library.
+pub fn compile_with(sources: &[&Path], library: &Path, name: &str) -> PathBuf {
+    let cpp = sources[0].extension().is_some_and(|end| end == "cpp");
+    let program = match host() {
+        Host::Linux => build_folder().join(name),
+        Host::Wine32 | Host::Wine64 => build_folder().join(name).with_extension("exe"),
+    };
+    let mut compiler = Command::new(compiler(cpp));
+    compiler
+        .arg(if cpp { "-std=c++11" } else { "-std=c11" })
+        .args(["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
         .arg(root().join("include"))
         .arg("-o")
         .arg(&program)
-        .arg(source)
-        .arg(library)
-        .arg(flags));
+        .args(sources)
+        .arg(library);
+    match host() {
+        // The program finds the library beside itself.
+        Host::Linux => compiler.arg("-Wl,-rpath,$ORIGIN"),
+        // Windows always looks there; mingw's own libraries go into the program.
+        Host::Wine32 | Host::Wine64 => compiler.args(["-static", "-lversion"]),
+    };
+    run(&mut compiler);
     program
 }
 
-/// The C compiler for the Windows that the registers run on.
-pub fn mingw() -> &'static str {
-    match host() {
-        Host::Wine64 => "x86_64-w64-mingw32-gcc",
-        _ => "i686-w64-mingw32-gcc",
+/// The compiler for this run's host.
+pub fn compiler(cpp: bool) -> &'static str {
+    match (host(), cpp) {
+        (Host::Linux, false) => "cc",
+        (Host::Linux, true) => "c++",
+        (Host::Wine32, false) => "i686-w64-mingw32-gcc",
+        (Host::Wine32, true) => "i686-w64-mingw32-g++-posix",
+        (Host::Wine64, false) => "x86_64-w64-mingw32-gcc",
+        (Host::Wine64, true) => "x86_64-w64-mingw32-g++-posix",
     }
 }
 
@@ -179,7 +188,7 @@ pub fn register_program() -> &'static Path {
             // Wine's own files are made once, and not by several programs at the same time.
             run(program(Path::new("wineboot")).arg("--init"));
         }
-        compile(&root().join("tests/c/register.c"), "register")
+        compile(&[&root().join("tests/c/register.c")], "register")
     })
 }
 
