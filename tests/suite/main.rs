@@ -17,6 +17,7 @@ mod merchant;
 mod money;
 mod monitor;
 mod notify_example;
+mod packages;
 mod scenarios;
 mod support;
 mod trust;

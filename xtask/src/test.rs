@@ -1,12 +1,26 @@
 //! Every check and every test of the project.
 
-use crate::tools::{have, need, run};
+use std::process::Command;
+
+use crate::tools::{have, need, run, run_with};
+use crate::{dist, wine};
 
 /// Runs them all; stops at the first that fails.
 pub(crate) fn run_every() -> Result<(), String> {
+    linux()?;
+    dist::run(None)?;
+    packages()?;
+    // 32 bits is what most registers have: everything. 64 bits: what differs by word size.
+    windows("wine32", &[])?;
+    windows("wine64", &["windows::", "scenarios::", "crash::", "cpp::"])?;
+    deny()
+}
+
+/// Lints, and all that needs no package.
+fn linux() -> Result<(), String> {
     need(&[
         ("cc", "gcc", "compiles the C programs"),
-        ("c++", "g++", "compiles the header as C++"),
+        ("c++", "g++", "compiles the C++ programs"),
         ("make", "make", "builds the C examples"),
         ("cmake", "cmake", "builds the C examples the other way"),
         (
@@ -21,6 +35,9 @@ pub(crate) fn run_every() -> Result<(), String> {
             "valgrind",
             "looks for memory errors in a C register",
         ),
+        ("mcs", "mono-mcs", "compiles the C# registers"),
+        ("mono", "mono-runtime", "runs the C# registers"),
+        ("fpc", "fp-compiler", "compiles the Pascal register"),
     ])?;
     run("cargo", &["fmt", "--all", "--check"])?;
     run(
@@ -34,9 +51,66 @@ pub(crate) fn run_every() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    run("cargo", &["test", "--workspace", "--no-fail-fast"])?;
-    deny()
+    run("cargo", &["test", "--workspace", "--no-fail-fast"])
 }
+
+/// The packages for Linux and NuGet, which `cargo test` alone leaves out.
+fn packages() -> Result<(), String> {
+    need(&[
+        ("pkg-config", "pkg-config", "builds a C example"),
+        ("objdump", "binutils", "lists what the libraries need"),
+    ])?;
+    suite("linux", &["packages::"])
+}
+
+/// The suite with Windows' DLLs, under Wine.
+fn windows(host: &str, filter: &[&str]) -> Result<(), String> {
+    need(&[
+        (
+            "i686-w64-mingw32-g++-posix",
+            "g++-mingw-w64-i686",
+            "compiles C++ programs for 32-bit Windows",
+        ),
+        (
+            "x86_64-w64-mingw32-g++-posix",
+            "g++-mingw-w64-x86-64",
+            "compiles C++ programs for 64-bit Windows",
+        ),
+        ("unzip", "unzip", "unpacks Windows' packages"),
+    ])?;
+    wine::prepare()?;
+    suite(host, filter)
+}
+
+/// One host's part of the suite.
+fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
+    println!("\n== The suite for {host}");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["test", "--test", "suite", "--no-fail-fast", "--"])
+        .args(filter)
+        .arg("--include-ignored")
+        .env("CLOUDPAY_TEST_HOST", host);
+    if host != "linux" {
+        // What is about Linux alone.
+        for name in LINUX_ONLY {
+            cargo.args(["--skip", name]);
+        }
+    }
+    run_with(&mut cargo)
+}
+
+/// Tests about Linux' own programs, files and packages, or about the source alone.
+const LINUX_ONLY: [&str; 8] = [
+    "packages::",
+    "examples::",
+    "notify_example::",
+    "csharp::",
+    "declarations::",
+    "docs::",
+    "a_full_disk_refuses_before_anything_is_sent",
+    "openssl_verifies",
+];
 
 /// Licences, sources and advisories of what the project depends on.
 fn deny() -> Result<(), String> {
