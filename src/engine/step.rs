@@ -157,6 +157,8 @@ pub(crate) struct Track {
     accepted: Instant,
     /// When a byte of the last pay request may have left.
     last_pay: Option<Instant>,
+    /// When that request was over. The gateway may have had it only then.
+    pay_over: Option<Instant>,
     /// Whether the payment's bytes are at hand.
     resendable: bool,
     resent: bool,
@@ -185,6 +187,7 @@ impl Track {
             stage: Stage::Submit,
             accepted: now,
             last_pay: None,
+            pay_over: None,
             resendable: true,
             resent: false,
             missing: 0,
@@ -286,7 +289,10 @@ impl Track {
     /// What came of the exchange for `task`.
     pub(crate) fn hear(&mut self, task: Task, heard: Heard, rules: &Rules, now: Instant) -> Step {
         match task {
-            Task::Pay => self.hear_pay(heard, rules, now),
+            Task::Pay => {
+                self.pay_over = Some(now);
+                self.hear_pay(heard, rules, now)
+            }
             Task::Query => self.hear_query(heard, rules, now),
             Task::TakeBack => self.hear_take_back(heard, rules, now),
         }
@@ -307,7 +313,7 @@ impl Track {
         self.missing = 0;
         self.missing_at = None;
         self.take_back_refusal = None;
-        let gate = match (self.trade_type, self.last_pay) {
+        let gate = match (self.trade_type, self.last_pay.max(self.pay_over)) {
             (TradeType::MicroPay, Some(sent)) => sent + rules.reverse_after,
             _ => now,
         };
@@ -1158,6 +1164,19 @@ mod tests {
             assert_eq!(task, Task::Query);
             next = life.at(at).hear(task, Heard::Lost(reason()));
         }
+    }
+
+    /// A request that took its time may have arrived only at its end.
+    #[test]
+    fn the_gate_counts_from_the_end_of_the_pay_request() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.track.sending(life.now);
+        life.at(8.0);
+        let lost = Heard::Lost(reason());
+        life.track.hear(Task::Pay, lost, &life.rules, life.now);
+        let step = life.track.take_back(Asker::Register, &life.rules, life.now);
+        let gate = life.start + Duration::from_secs(8 + 15);
+        assert_eq!(step.next, Some((gate, Task::Query)));
     }
 
     #[test]
