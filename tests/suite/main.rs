@@ -12,12 +12,14 @@
 mod abi;
 mod cpp;
 mod crash;
+mod declarations;
 mod examples;
 mod merchant;
 mod money;
 mod monitor;
 mod notify_example;
 mod packages;
+mod register;
 mod scenarios;
 mod support;
 mod trust;

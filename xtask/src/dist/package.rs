@@ -108,6 +108,22 @@ impl Package {
         self.ready(&archive)
     }
 
+    /// Packs what NuGet takes: a zip without a folder around it.
+    pub(super) fn nupkg(&self) -> Result<PathBuf, String> {
+        let archive = format!("cloudpay.{VERSION}.nupkg");
+        let path = folder()?.join(&archive);
+        let _ = fs::remove_file(&path);
+        run_with(
+            Command::new("zip")
+                .args(["-q", "-r", "-X", "-D", "-nw"])
+                .arg(&path)
+                // The list of types comes first.
+                .args(["[Content_Types].xml", "."])
+                .current_dir(&self.folder),
+        )?;
+        self.ready(&archive)
+    }
+
     /// `sha256sum -c SHA256SUMS` checks every file.
     fn checksums(&self) -> Result<(), String> {
         let script = "find . -type f ! -name SHA256SUMS -print0 | LC_ALL=C sort -z \
