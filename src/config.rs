@@ -200,6 +200,8 @@ pub struct Refused {
     pub language: Option<Language>,
     /// The character set asked for, as far as it could be read.
     pub charset: Charset,
+    /// Whether it is to be said in ASCII alone, as far as it could be read.
+    pub ascii_output: bool,
 }
 
 impl Config {
@@ -209,6 +211,7 @@ impl Config {
             reason,
             language,
             charset,
+            ascii_output: false,
         };
         let (json, written_in) =
             charset::decode_unknown(bytes).map_err(|reason| refuse(reason, None, Charset::Utf8))?;
@@ -227,6 +230,14 @@ impl Config {
             )
             .map_err(|reason| refuse(reason, Some(language), written_in))?
             .unwrap_or_default();
+        let ascii_output = common
+            .switch("ascii_output")
+            .map_err(|reason| refuse(reason, Some(language), charset))?
+            .unwrap_or(false);
+        let refuse = |reason, language, charset| Refused {
+            ascii_output,
+            ..refuse(reason, language, charset)
+        };
         if written_in == Charset::Gbk && charset != Charset::Gbk {
             return Err(refuse(
                 text!(
@@ -237,7 +248,7 @@ impl Config {
                 written_in,
             ));
         }
-        Self::from_fields(root, common, language, charset)
+        Self::from_fields(root, common, language, charset, ascii_output)
             .map_err(|reason| refuse(reason, Some(language), charset))
     }
 
@@ -246,6 +257,7 @@ impl Config {
         mut common: Fields,
         language: Language,
         charset: Charset,
+        ascii_output: bool,
     ) -> Result<Parsed, Text> {
         let mut trade = root.object("trade_conf", "trade_conf.")?;
         let epay = common
@@ -331,7 +343,7 @@ impl Config {
                 .unwrap_or(14),
             monitor: common.switch("monitor")?.unwrap_or(true),
             charset,
-            ascii_output: common.switch("ascii_output")?.unwrap_or(false),
+            ascii_output,
             language,
             submit_window: millis(&mut common, "submit_window_ms", 0, 600_000, 30_000)?,
             on_timeout: common

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn cloud_pay_init(conf: *const c_char) -> c_int {
                     language: refused.language,
                     style: Style {
                         charset: refused.charset,
-                        ascii: false,
+                        ascii: refused.ascii_output,
                     },
                 };
             }

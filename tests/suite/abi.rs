@@ -505,7 +505,7 @@ fn a_callback_cannot_hang_the_library() {
     let mut heard = Vec::new();
     while heard.len() < 5 {
         let news = register
-            .news
+            .news()
             .recv_timeout(crate::support::PATIENCE)
             .unwrap();
         heard.push((news.what, news.code));
@@ -529,7 +529,7 @@ fn a_callback_cannot_hang_the_library() {
     register.pay(&next, &code("000")).expect(0);
     register.wait(&next).expect(0);
     register.fini();
-    assert!(register.news.try_recv().is_err());
+    assert!(register.news().try_recv().is_err());
 }
 
 #[test]
@@ -544,7 +544,7 @@ fn news_comes_once_for_each_order() {
     register.wait(&code_then_paid).expect(0);
     register.fini();
     let mut news: Vec<(bool, i32)> = register
-        .news
+        .news()
         .try_iter()
         .map(|news| {
             assert_eq!(news.what, "*");
@@ -634,4 +634,10 @@ fn ascii_output_is_ascii() {
             .message
             .is_ascii()
     );
+    register.fini();
+    // What is wrong with a configuration is said in the same way.
+    let mut wrong = shop.conf.clone();
+    wrong["common_conf"]["worker_threads"] = json!(0);
+    let message = register.call("init", &wrong).expect(-1).message;
+    assert!(message.is_ascii() && !message.is_empty());
 }

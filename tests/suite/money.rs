@@ -477,7 +477,7 @@ fn a_late_payment_is_surfaced() {
     let mut codes = Vec::new();
     while codes.len() < 4 {
         let news = register
-            .news
+            .news()
             .recv_timeout(crate::support::PATIENCE)
             .unwrap();
         codes.push((

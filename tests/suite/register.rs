@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -60,6 +60,11 @@ impl Pending {
             .recv_timeout(PATIENCE)
             .expect("the register died or a call hangs")
     }
+
+    /// `None` when the register died or the time is over.
+    pub fn within(self, patience: Duration) -> Option<Reply> {
+        self.0.recv_timeout(patience).ok()
+    }
 }
 
 /// News from the callback.
@@ -79,7 +84,7 @@ pub struct Register {
     process: Mutex<Child>,
     input: Mutex<Option<ChildStdin>>,
     waiting: Waiting,
-    pub news: Receiver<News>,
+    news: Mutex<Receiver<News>>,
     next: AtomicU64,
 }
 
@@ -99,9 +104,14 @@ impl Register {
             input: Mutex::new(process.stdin.take()),
             process: Mutex::new(process),
             waiting,
-            news,
+            news: Mutex::new(news),
             next: AtomicU64::new(1),
         }
+    }
+
+    /// What the callback reported.
+    pub fn news(&self) -> MutexGuard<'_, Receiver<News>> {
+        self.news.lock().unwrap()
     }
 
     pub fn pid(&self) -> u32 {

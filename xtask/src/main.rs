@@ -1,5 +1,6 @@
 //! Chores of the project, as `cargo xtask NAME`.
 
+mod chaos;
 mod dist;
 mod header;
 mod pay;
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask pay       build everything, start the sandbox, and let a C register pay through the library
 cargo xtask test      run every check and every test
+cargo xtask chaos     let registers pay while everything fails, then compare the books
+                      (--seed S --payments N)
 cargo xtask dist      build the packages: DLLs for Windows 7 and newer, shared libraries for Linux, NuGet
                       (dist windows, dist linux: only those)
 cargo xtask header    write include/cloudpay.h anew from src/ffi (--check: only compare)
@@ -22,6 +25,10 @@ fn main() -> ExitCode {
     let done = match name.as_deref() {
         Some("pay") => pay::run(),
         Some("test") => test::run_every(),
+        Some("chaos") => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            chaos::run_with_arguments(&arguments)
+        }
         Some("dist") => dist::run(std::env::args().nth(2).as_deref()),
         Some("header") => header::write(std::env::args().any(|arg| arg == "--check")),
         _ => {

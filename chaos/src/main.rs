@@ -1,0 +1,269 @@
+//! Registers pay through the sandbox while connections are cut, answers are garbled, domains go
+//! down, disks fail and processes are killed. Then everything settles, and every register's
+//! journal is compared with the gateway's ledger, order by order.
+//!
+//!     cargo xtask chaos --seed 1 --payments 2000
+//!
+//! The seed decides what customers do, which faults come, and when processes are killed; how
+//! threads interleave is the machine's own.
+#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod books;
+mod plan;
+#[path = "../../tests/suite/register.rs"]
+#[allow(dead_code)]
+mod register;
+mod till;
+mod weather;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cloudpay_sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+
+use crate::books::{Books, RULES};
+use crate::till::Till;
+use crate::weather::Weather;
+
+const TILLS: usize = 4;
+const DOMAINS: usize = 3;
+/// A kill for about so many payments.
+const PER_KILL: usize = 40;
+/// What is still unknown so long after the last payment stays unknown.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Arguments {
+    seed: u64,
+    payments: usize,
+    /// The register program, the disk that fails, and where journals go.
+    program: PathBuf,
+    disk: PathBuf,
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = arguments();
+    println!("seed {}", arguments.seed);
+    let _ = std::fs::remove_dir_all(&arguments.folder);
+    std::fs::create_dir_all(&arguments.folder).unwrap();
+    let start = Instant::now();
+    let sandbox = Sandbox::start(Options {
+        extra_listeners: DOMAINS - 1,
+        slow_ms: 3_000,
+        late_ms: 4_000,
+        late_fail_ms: 3_000,
+        refund_ms: 500,
+        ..Options::default()
+    })
+    .unwrap();
+    let weather = Weather::new(sandbox.control_url());
+    let tills: Vec<Till> = (0..TILLS)
+        .map(|index| {
+            let conf = configuration(&sandbox, index, &arguments.folder);
+            Till::open(
+                index,
+                arguments.seed,
+                conf,
+                &arguments.program,
+                &arguments.disk,
+            )
+        })
+        .collect();
+    let stop = AtomicBool::new(false);
+    let books = std::thread::scope(|scope| {
+        scope.spawn(|| weather.run(arguments.seed, DOMAINS, &stop));
+        sell(&tills, &arguments, sandbox.merchant().order_prefix);
+        println!(
+            "sold in {} s; now everything settles",
+            start.elapsed().as_secs()
+        );
+        weather.calm_down(DOMAINS);
+        settle(&tills);
+        stop.store(true, Ordering::Relaxed);
+        let ledger = weather.get("ledger");
+        let mut books = Books::default();
+        for till in &tills {
+            books.compare(till, &ledger, &weather);
+        }
+        books
+    });
+    report(&books, &tills, start.elapsed());
+    if books.breaches.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        println!(
+            "seed {}; the journals are in {}",
+            arguments.seed,
+            arguments.folder.display()
+        );
+        ExitCode::FAILURE
+    }
+}
+
+fn arguments() -> Arguments {
+    let mut words = std::env::args().skip(1);
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut seed = u64::from(clock.unwrap().subsec_nanos());
+    let (mut payments, mut build) = (1_000, PathBuf::from("."));
+    while let Some(word) = words.next() {
+        let value = words
+            .next()
+            .unwrap_or_else(|| panic!("{word}: a value is missing"));
+        match word.as_str() {
+            "--seed" => seed = value.parse().expect("--seed: a whole number"),
+            "--payments" => payments = value.parse().expect("--payments: a whole number"),
+            "--build" => build = value.into(),
+            _ => panic!("{word}: --seed S, --payments N or --build FOLDER"),
+        }
+    }
+    Arguments {
+        seed,
+        payments,
+        program: build.join("register"),
+        disk: build.join("disk.so"),
+        folder: build.join(format!("seed-{seed}")),
+    }
+}
+
+/// Different tills: three at cloud pay, one of which reverses what times out; one at epay123.
+fn configuration(sandbox: &Sandbox, index: usize, folder: &Path) -> Value {
+    let file = match index {
+        3 => sandbox.epay123_conf_file(),
+        _ => sandbox.conf_file(),
+    };
+    let mut conf: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let common = &mut conf["common_conf"];
+    common["domains"] = json!(sandbox.urls());
+    common["journal_path"] = json!(folder.join(format!("till-{index}.journal")));
+    common["log_path"] = json!(folder.join(format!("till-{index}.log")));
+    common["log_level"] = json!("debug");
+    common["connect_timeout_ms"] = json!(500);
+    common["request_timeout_ms"] = json!(2_000);
+    common["submit_window_ms"] = json!(3_000);
+    common["reverse_after_ms"] = json!(1_500);
+    common["fini_timeout_ms"] = json!(3_000);
+    common["worker_threads"] = json!(8);
+    common["on_timeout"] = json!(if index == 1 { "reverse" } else { "leave" });
+    for kind in ["micro_pay", "scan_code_pay"] {
+        common[format!("{kind}_query_order_count")] = json!(5);
+        common[format!("{kind}_query_order_interval")] = json!(1);
+    }
+    conf["trade_conf"]["device_id"] = json!(format!("till{index}"));
+    conf
+}
+
+fn sell(tills: &[Till], arguments: &Arguments, prefix: &str) {
+    std::thread::scope(|scope| {
+        for till in tills {
+            scope.spawn(|| till.run(arguments.payments / TILLS, PER_KILL, prefix));
+        }
+    });
+}
+
+/// Restarts every till, asks for what is open, takes back what stays open, lets late charges land,
+/// and restarts once more: an order that was charged late is found by the watch alone.
+fn settle(tills: &[Till]) {
+    std::thread::scope(|scope| {
+        for till in tills {
+            scope.spawn(|| {
+                till.restart();
+                let deadline = Instant::now() + DEADLINE;
+                let mut round = 0;
+                loop {
+                    let open = open_orders(till);
+                    if open.is_empty() || Instant::now() > deadline {
+                        break;
+                    }
+                    for (number, trade_type) in open {
+                        match till.query(&number).map(|reply| reply.code) {
+                            Some(-2 | -5) if round > 3 => till.cancel(&number, trade_type),
+                            _ => {}
+                        }
+                    }
+                    round += 1;
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                let refunds: Vec<(String, String)> = {
+                    let told = till.told.lock().unwrap();
+                    let all = told.iter().flat_map(|(number, told)| {
+                        told.refunds.keys().map(|no| (number.clone(), no.clone()))
+                    });
+                    all.collect()
+                };
+                for (number, refund_no) in refunds {
+                    till.query_refund(&number, &refund_no);
+                }
+                // Charges land as late as 4 s after a reverse.
+                std::thread::sleep(Duration::from_secs(5));
+                till.restart();
+                std::thread::sleep(Duration::from_secs(8));
+                till.close();
+            });
+        }
+    });
+}
+
+/// What the till itself lists as open, with its trade type.
+fn open_orders(till: &Till) -> Vec<(String, u8)> {
+    let orders = till.pending();
+    orders["orders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|order| order["late"] == false)
+        .filter(|order| {
+            ["paying", "unknown", "code_ready"].contains(&order["state"].as_str().unwrap())
+        })
+        .map(|order| {
+            let number = order["out_trade_no"].as_str().unwrap().to_owned();
+            (number, order["trade_type"].as_u64().unwrap() as u8)
+        })
+        .collect()
+}
+
+fn report(books: &Books, tills: &[Till], time: Duration) {
+    let kills: usize = tills
+        .iter()
+        .map(|till| till.kills.load(Ordering::Relaxed))
+        .sum();
+    let disks: usize = tills
+        .iter()
+        .map(|till| till.bad_disks.load(Ordering::Relaxed))
+        .sum();
+    let rows = [
+        ("payments", books.orders),
+        ("  paid in the end", books.paid),
+        ("  not paid in the end", books.not_paid),
+        ("  unknown at the deadline", books.unknown),
+        ("  paid late, and surfaced", books.late),
+        ("refunds asked for", books.refunds),
+        ("reverses sent", books.reverses),
+        ("kill -9", kills),
+        ("processes with a bad disk", disks),
+    ];
+    println!();
+    for (name, count) in rows {
+        println!("{name:<32}{count:>8}");
+    }
+    println!("{:<32}{:>8} s\n", "time", time.as_secs());
+    for rule in RULES {
+        let count = books
+            .breaches
+            .iter()
+            .filter(|breach| breach.0 == rule)
+            .count();
+        println!("{rule:<32}{count:>8}");
+    }
+    for (rule, number, facts) in &books.breaches {
+        println!("\n{rule}: {number}\n  {facts}");
+    }
+}
