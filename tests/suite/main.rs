@@ -12,6 +12,7 @@
 mod abi;
 mod cpp;
 mod crash;
+mod csharp;
 mod declarations;
 mod examples;
 mod merchant;
