@@ -24,7 +24,7 @@ mod weather;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloudpay_sandbox::{Options, Sandbox};
@@ -183,12 +183,13 @@ fn settle(tills: &[Till]) {
                     if open.is_empty() || Instant::now() > deadline {
                         break;
                     }
-                    for (number, trade_type) in open {
-                        match till.query(&number).map(|reply| reply.code) {
-                            Some(-2 | -5) if round > 3 => till.cancel(&number, trade_type),
-                            _ => {}
+                    side_by_side(open, |(number, trade_type)| {
+                        if let Some(-2 | -5) = till.query(number).map(|reply| reply.code)
+                            && round > 3
+                        {
+                            till.cancel(number, *trade_type);
                         }
-                    }
+                    });
                     round += 1;
                     std::thread::sleep(Duration::from_secs(1));
                 }
@@ -199,14 +200,28 @@ fn settle(tills: &[Till]) {
                     });
                     all.collect()
                 };
-                for (number, refund_no) in refunds {
-                    till.query_refund(&number, &refund_no);
-                }
+                side_by_side(refunds, |(number, refund_no)| {
+                    till.query_refund(number, refund_no);
+                });
                 // Charges land as late as 4 s after a reverse.
                 std::thread::sleep(Duration::from_secs(5));
                 till.restart();
                 std::thread::sleep(Duration::from_secs(8));
                 till.close();
+            });
+        }
+    });
+}
+
+/// Does something with each thing, sixteen at a time.
+fn side_by_side<T: Send + Sync>(things: Vec<T>, work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(thing);
+                }
             });
         }
     });

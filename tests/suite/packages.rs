@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Shop, TempFolder, code, run, target_folder};
+use crate::support::{Shop, TempFolder, code, root, run, target_folder};
 
 /// The archive, unpacked anew.
 struct Unpacked {
@@ -172,4 +172,58 @@ fn make_builds_the_examples_where_they_are() {
         .args(["all", "static"]));
     pays(&unpacked.path("examples/build/pay"));
     pays(&unpacked.path("examples/build/static/pay"));
+}
+
+/// The NuGet package has what NuGet and .NET look for, and a program built from it pays.
+#[test]
+#[ignore = "needs the NuGet package: cargo xtask test"]
+fn the_nuget_package_is_whole() {
+    let archive =
+        target_folder().join(format!("dist/cloudpay.{}.nupkg", env!("CARGO_PKG_VERSION")));
+    let folder = TempFolder::new();
+    run(Command::new("unzip")
+        .arg("-q")
+        .arg(&archive)
+        .arg("-d")
+        .arg(&folder.0));
+    let nuspec = fs::read_to_string(folder.0.join("cloudpay.nuspec")).unwrap();
+    assert!(nuspec.contains(concat!(
+        "<version>",
+        env!("CARGO_PKG_VERSION"),
+        "</version>"
+    )));
+    for (file, kind) in [
+        ("runtimes/win-x86/native/cloudpay.dll", "PE32 executable"),
+        ("runtimes/win-x64/native/cloudpay.dll", "PE32+ executable"),
+        ("runtimes/linux-x64/native/libcloudpay.so", "ELF 64-bit"),
+        ("lib/netstandard2.0/CloudPay.dll", "Mono/.Net assembly"),
+        ("lib/net40/CloudPay.xml", "XML"),
+        ("build/net40/cloudpay.targets", "XML"),
+        ("[Content_Types].xml", "XML"),
+        ("_rels/.rels", "XML"),
+    ] {
+        let said = run(Command::new("file").arg("-b").arg(folder.0.join(file)));
+        assert!(said.contains(kind), "{file}: {said}");
+    }
+    // As a project that refers to the package: the assembly and the library beside the program.
+    let out = folder.0.join("out");
+    fs::create_dir(&out).unwrap();
+    for (from, to) in [
+        ("lib/net40/CloudPay.dll", "CloudPay.dll"),
+        ("runtimes/linux-x64/native/libcloudpay.so", "libcloudpay.so"),
+    ] {
+        fs::copy(folder.0.join(from), out.join(to)).unwrap();
+    }
+    run(Command::new("mcs")
+        .arg(format!("-out:{}", out.join("Pay.exe").display()))
+        .arg(format!("-reference:{}", out.join("CloudPay.dll").display()))
+        .arg(root().join("bindings/csharp/example/Pay.cs")));
+    let shop = Shop::open();
+    let conf = shop.folder.0.join("conf.json");
+    fs::write(&conf, shop.conf.to_string()).unwrap();
+    let text = run(Command::new("mono")
+        .arg(out.join("Pay.exe"))
+        .arg(&conf)
+        .args([&code("001"), "128"]));
+    assert!(text.contains("PAID 128 fen"), "{text}");
 }

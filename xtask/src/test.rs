@@ -59,6 +59,8 @@ fn packages() -> Result<(), String> {
     need(&[
         ("pkg-config", "pkg-config", "builds a C example"),
         ("objdump", "binutils", "lists what the libraries need"),
+        ("unzip", "unzip", "unpacks the NuGet package"),
+        ("file", "file", "says what kind of library it is"),
     ])?;
     suite("linux", &["packages::"])
 }
@@ -77,6 +79,11 @@ fn windows(host: &str, filter: &[&str]) -> Result<(), String> {
             "compiles C++ programs for 64-bit Windows",
         ),
         ("unzip", "unzip", "unpacks Windows' packages"),
+        (
+            "/usr/share/fpcsrc",
+            "fpc-source",
+            "makes Free Pascal compile for Windows",
+        ),
     ])?;
     wine::prepare()?;
     suite(host, filter)
@@ -101,12 +108,11 @@ fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
 }
 
 /// Tests about Linux' own programs, files and packages, or about the source alone.
-const LINUX_ONLY: [&str; 8] = [
+const LINUX_ONLY: [&str; 7] = [
     "packages::",
     "examples::",
     "notify_example::",
     "csharp::",
-    "declarations::",
     "docs::",
     "a_full_disk_refuses_before_anything_is_sent",
     "openssl_verifies",

@@ -75,12 +75,14 @@ fn have_header(header: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Makes sure of what Debian's packages bring: (program or C header, package, what for).
+/// Makes sure of what Debian's packages bring: (program, C header or path, package, what for).
 pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
     let missing: Vec<_> = things
         .iter()
         .filter(|(thing, ..)| {
-            if thing.ends_with(".h") {
+            if thing.starts_with('/') {
+                !Path::new(thing).exists()
+            } else if thing.ends_with(".h") {
                 !have_header(thing)
             } else {
                 !have(thing)
