@@ -41,6 +41,7 @@ pub const RULES: [&str; 9] = [
 struct Row {
     state: String,
     late: bool,
+    recovered: bool,
     reported: bool,
 }
 
@@ -112,9 +113,10 @@ fn judge(told: &Told, row: Option<&Row>, entry: &Value, breach: &mut impl FnMut(
     if net > 0 && ended_unpaid {
         breach("reported failed, but charged");
     } else if net > 0 && denied {
-        // It came late: then the journal says so, and the register has been told or will be.
-        let surfaced = row.late && (!row.reported || told.verdicts.last() == Some(&0));
-        if !surfaced && !told.verdicts.contains(&0) {
+        // It came late: the register has been told since, or finds it in its list. A verdict that
+        // a bad disk could not keep was never the journal's, so there it is only recovered.
+        let listed = (row.late || row.recovered) && !row.reported;
+        if !listed && !told.verdicts.contains(&0) {
             breach("late and silent");
         }
     }
@@ -173,13 +175,14 @@ fn judge_reverses(
 
 fn rows(journal: &Connection) -> BTreeMap<String, Row> {
     let mut query = journal
-        .prepare("SELECT out_trade_no, state, late, reported FROM orders")
+        .prepare("SELECT out_trade_no, state, late, recovered, reported FROM orders")
         .unwrap();
     let rows = query.query_map([], |row| {
         let order = Row {
             state: row.get(1)?,
             late: row.get(2)?,
-            reported: row.get(3)?,
+            recovered: row.get(3)?,
+            reported: row.get(4)?,
         };
         Ok((row.get(0)?, order))
     });

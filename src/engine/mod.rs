@@ -94,6 +94,8 @@ struct Inner {
     code: Option<[u8; 32]>,
     /// The journal could not be written: it is tried again with the next step.
     unrecorded: bool,
+    /// Writes of this order that the journal has not finished: its state is not told yet.
+    writing: u32,
     /// The order was announced but not accepted: whoever holds it looks again.
     void: bool,
 }
@@ -110,6 +112,7 @@ impl Live {
                 busy: false,
                 code: None,
                 unrecorded: false,
+                writing: 0,
                 void: false,
             }),
             changed: Condvar::new(),
@@ -483,6 +486,7 @@ impl Engine {
         }
         let written = (step.changed || inner.unrecorded)
             .then(|| self.journal.record(&order, inner.track.watch_until_ms()));
+        inner.writing += u32::from(written.is_some());
         if order.state.is_final() {
             let code = inner.code.take();
             self.release_code(code);
@@ -501,7 +505,11 @@ impl Engine {
         // nothing away from the running process.
         let kept = written.is_none_or(|ticket| {
             let kept = ticket.wait().is_ok();
-            live.lock().unrecorded = !kept;
+            let mut inner = live.lock();
+            inner.unrecorded = !kept;
+            inner.writing -= 1;
+            drop(inner);
+            live.changed.notify_all();
             kept
         });
         if step.news {

@@ -48,7 +48,7 @@ impl Engine {
 
 /// An order from the journal, at rest.
 pub(super) fn live_from(stored: StoredOrder, now_ms: i64, now: Instant) -> Live {
-    let age = stored.age(now_ms);
+    let settled_for = stored.final_for(now_ms);
     let key = OrderKey {
         trade_no: stored.order.trade_no.clone(),
         platform: stored.platform,
@@ -56,6 +56,6 @@ pub(super) fn live_from(stored: StoredOrder, now_ms: i64, now: Instant) -> Live 
         trade_type: stored.trade_type,
         total_fee: Some(stored.total_fee),
     };
-    let track = Track::resting(stored.order, stored.trade_type, age, now);
+    let track = Track::resting(stored.order, stored.trade_type, settled_for, now);
     Live::new(key, track)
 }

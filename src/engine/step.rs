@@ -203,25 +203,19 @@ impl Track {
         }
     }
 
-    /// An order at rest, final or not, as the journal or only the register knows it. `age` is
-    /// how long ago it was accepted, by the wall clock.
+    /// An order at rest, final or not, as the journal or only the register knows it. `final_for`
+    /// is how long it has been final: the payment was sent before that. Zero where the result is
+    /// unknown: then it may have been sent by another process just now.
     pub(crate) fn resting(
         order: Order,
         trade_type: TradeType,
-        age: Duration,
+        final_for: Duration,
         now: Instant,
     ) -> Self {
         let mut track = Self::accepted(order, trade_type, now);
         track.stage = Stage::Rest;
         track.resendable = false;
-        // Where the result is unknown, the wall clock isn't asked: the payment may have been
-        // sent by another process just now.
-        let age = if track.order.state.is_final() {
-            age
-        } else {
-            Duration::ZERO
-        };
-        track.last_pay = Some(now.checked_sub(age).unwrap_or(now));
+        track.last_pay = Some(now.checked_sub(final_for).unwrap_or(now));
         track
     }
 
@@ -623,9 +617,18 @@ impl Track {
     ) -> Option<Step> {
         let again = |track: &mut Self, asker, at| {
             track.stage = Stage::TakeBack(asker);
+            let reopened = state.is_final();
+            if reopened {
+                // From here on "paid" may be over: whoever starts again has to ask.
+                track.order.state = OrderState::Unknown;
+                let message = text!("正在撤单", "it is being reversed");
+                message
+                    .pick(rules.language)
+                    .clone_into(&mut track.order.message);
+            }
             Step {
                 next: Some((at, Task::TakeBack)),
-                changed,
+                changed: changed || reopened,
                 news: false,
             }
         };
@@ -1177,6 +1180,29 @@ mod tests {
         let step = life.track.take_back(Asker::Register, &life.rules, life.now);
         let gate = life.start + Duration::from_secs(8 + 15);
         assert_eq!(step.next, Some((gate, Task::Query)));
+    }
+
+    /// A crash after the reverse must not leave "paid" behind: the order is open before it is sent.
+    #[test]
+    fn a_paid_order_is_open_while_it_is_reversed() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, state(OrderState::Paid));
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        life.at(15.0);
+        let Heard::Answer(paid) = state(OrderState::Paid) else {
+            panic!("an answer");
+        };
+        let step = life
+            .track
+            .hear(Task::Query, Heard::Answer(paid), &life.rules, life.now);
+        assert_eq!(step.next, Some((life.now, Task::TakeBack)));
+        assert!(step.changed, "the journal hears of it before it is sent");
+        assert_eq!(life.state(), OrderState::Unknown);
+        // Refused: it is paid all the same.
+        life.hear(Task::TakeBack, answer(Verdict::Refused(reason())));
+        life.hear(Task::Query, state(OrderState::Paid));
+        assert_eq!(life.state(), OrderState::Paid);
+        assert!(!life.track.order.late);
     }
 
     #[test]

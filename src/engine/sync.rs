@@ -85,8 +85,17 @@ impl Engine {
         loop {
             let state = inner.track.order.state;
             let reached = state.is_final() || asked.until_code && state == OrderState::CodeReady;
-            if reached || self.is_stopping() || Instant::now() >= deadline {
+            let over = self.is_stopping() || Instant::now() >= deadline;
+            // What is final is durable before the register hears of it.
+            if reached && inner.writing == 0 {
                 return Ok(Outcome::of(inner.track.order.clone()));
+            }
+            if over {
+                let mut order = inner.track.order.clone();
+                if state.is_final() {
+                    order.state = OrderState::Unknown;
+                }
+                return Ok(Outcome::of(order));
             }
             if inner.void {
                 drop(inner);
@@ -348,6 +357,16 @@ impl Engine {
                 inner.busy = false;
                 let order = self.follow(live, inner, &abandoned);
                 return taken_back(&order, self.reversible(live), None);
+            }
+            if task == Task::TakeBack && inner.unrecorded {
+                // Nothing is reversed that a restart would believe paid.
+                let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
+                inner.busy = false;
+                self.follow(live, inner, &abandoned);
+                return Err(Error::unknown(text!(
+                    "流水库写入失败，没有撤单，请查询后再撤",
+                    "the journal can't be written: nothing was reversed; query, then cancel again"
+                )));
             }
             drop(inner);
             let heard = self.exchange(live, task);

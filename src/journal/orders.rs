@@ -1,5 +1,7 @@
 //! Orders in the journal.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
@@ -18,16 +20,27 @@ pub(crate) struct StoredOrder {
     pub(crate) payment_code: Option<String>,
     pub(crate) content_digest: Vec<u8>,
     pub(crate) created_ms: i64,
+    /// When its state became final.
+    pub(crate) final_ms: Option<i64>,
     /// A late payment is looked for until then.
     pub(crate) watch_until_ms: Option<i64>,
 }
 
 impl StoredOrder {
     /// How long ago it was accepted; zero when the clock was set back since.
-    pub(crate) fn age(&self, now_ms: i64) -> std::time::Duration {
-        let age = u64::try_from(now_ms - self.created_ms).unwrap_or(0);
-        std::time::Duration::from_millis(age)
+    pub(crate) fn age(&self, now_ms: i64) -> Duration {
+        since(self.created_ms, now_ms)
     }
+
+    /// How long its state has been final; zero when it isn't, or when the clock was set back.
+    pub(crate) fn final_for(&self, now_ms: i64) -> Duration {
+        self.final_ms
+            .map_or(Duration::ZERO, |final_ms| since(final_ms, now_ms))
+    }
+}
+
+fn since(then_ms: i64, now_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now_ms - then_ms).unwrap_or(0))
 }
 
 /// What became of an order offered to the journal.
@@ -42,7 +55,7 @@ pub(crate) enum Accepted {
 const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform, total_fee, \
      payment_code, content_sha256, state, code_url, transaction_id, time_end, message, \
      order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
-     evidence_log_id, watch_until_ms, late, recovered, created_ms";
+     evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms";
 
 const OPEN: &str = "state IN ('paying', 'code_ready', 'unknown')";
 
@@ -198,7 +211,7 @@ fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqli
              evidence_source = ?8, evidence_authentic = ?9, evidence_time_ms = ?10,
              evidence_domain = ?11, evidence_log_id = ?12,
              final_ms = ?13, watch_until_ms = ?14, late = ?15,
-             reported = CASE WHEN late < ?15 THEN 0 ELSE reported END
+             reported = CASE WHEN late < ?15 OR ?13 IS NULL THEN 0 ELSE reported END
          WHERE out_trade_no = ?1",
     )?
     .execute(params![
@@ -265,6 +278,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
         payment_code: row.get(5)?,
         content_digest: row.get(6)?,
         created_ms: row.get(21)?,
+        final_ms: row.get(22)?,
         watch_until_ms: row.get(18)?,
     })
 }

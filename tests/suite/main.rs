@@ -14,6 +14,7 @@ mod cpp;
 mod crash;
 mod csharp;
 mod declarations;
+mod docs;
 mod examples;
 mod merchant;
 mod money;

@@ -62,6 +62,7 @@ impl Pending {
     }
 
     /// `None` when the register died or the time is over.
+    #[allow(dead_code, reason = "the chaos run kills registers on purpose")]
     pub fn within(self, patience: Duration) -> Option<Reply> {
         self.0.recv_timeout(patience).ok()
     }
