@@ -51,11 +51,13 @@ pub(super) fn build() -> Result<(), String> {
             "makes import libraries for Microsoft's compiler",
         ),
         ("zip", "zip", "packs"),
+        ("file", "file", "says what kind of library it is"),
     ])?;
     let compiler = compiler()?;
     for platform in &PLATFORMS {
         println!("\n== {}: the first time takes minutes", platform.name);
         let dll = platform.dll(&compiler)?;
+        platform.show(&dll)?;
         let package = Package::new(platform.name)?;
         package.copy(&dll, "bin/cloudpay.dll")?;
         platform.import_libraries(&package)?;
@@ -89,6 +91,17 @@ impl Platform {
             );
         run_with(&mut cargo)?;
         Ok(folder.join(self.target).join("small/cloudpay.dll"))
+    }
+
+    /// Says what was built, and which DLLs it needs.
+    fn show(&self, dll: &Path) -> Result<(), String> {
+        let script = "ls -l $0; file $0; $1-objdump -p $0 | grep -E 'DLL Name|Subsystem' | sort -u";
+        run_with(
+            Command::new("sh")
+                .args(["-c", script])
+                .arg(dll)
+                .arg(self.mingw),
+        )
     }
 
     /// Import libraries for mingw and for Microsoft's compiler, and what they are made of.
