@@ -175,3 +175,37 @@ fn nothing_of_the_documents_is_missing() {
         assert!(table.contains(name), "not in docs/interfaces.md: {name}");
     }
 }
+
+/// Every line of the attack table names tests that there are.
+#[test]
+fn every_attack_has_its_test() {
+    let table = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut sources = String::new();
+    for folder in ["tests/suite", "src", "src/gateway/cloudpay"] {
+        for file in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|end| end == "rs") {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let mut lines = 0;
+    for line in table.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert!(
+            cells.len() == 3 && cells.iter().all(|cell| !cell.is_empty()),
+            "{line}"
+        );
+        if cells[2] == "test" {
+            continue;
+        }
+        lines += 1;
+        for name in cells[2].split(", ") {
+            let name = name.trim_matches('`');
+            let there =
+                name.starts_with("cargo xtask ") || sources.contains(&format!("fn {name}("));
+            assert!(there, "{name} in: {line}");
+        }
+    }
+    assert!(lines > 20, "{lines}");
+}

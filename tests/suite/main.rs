@@ -10,6 +10,7 @@
 )]
 
 mod abi;
+mod attacks;
 mod cpp;
 mod crash;
 mod csharp;
