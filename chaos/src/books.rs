@@ -25,8 +25,9 @@ pub struct Books {
 }
 
 /// The rules, in the order of the table.
-pub const RULES: [&str; 9] = [
+pub const RULES: [&str; 10] = [
     "charged twice",
+    "one number, other content",
     "reported paid, not charged",
     "reported failed, but charged",
     "forgotten",
@@ -88,6 +89,10 @@ fn judge(told: &Told, row: Option<&Row>, entry: &Value, breach: &mut impl FnMut(
     let (charges, net) = (of("charges"), of("net"));
     if charges > 1 {
         breach("charged twice");
+    }
+    let bodies = entry["request_bodies_sha256"].as_array();
+    if bodies.is_some_and(|bodies| bodies.iter().any(|body| body != &bodies[0])) {
+        breach("one number, other content");
     }
     if told.refused && of("pay_requests") > 0 {
         breach("sent, though refused");
