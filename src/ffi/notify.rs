@@ -7,8 +7,9 @@ use super::{Out, Reply, bytes, guard, null_request, running};
 /// Checks a payment or refund notification and gives its content. Not in the original library.
 ///
 /// @param body The HTTP body exactly as it came, UTF-8 whatever `charset` says.
-/// @param content Receives the notification's content, JSON: `order_content` of a payment, or
-///   `refund_order_content` of a refund. @param length Its size in bytes; 16384 recommended.
+/// @param content Receives the notification's whole content, JSON: `order_content` of a payment or
+///   `refund_order_content` of a refund, `pay_mch_key`, `order_client`, `nonce_str`.
+/// @param length Its size in bytes; 16384 recommended.
 /// @return 0 authentic; -1 not to be believed: answer it with a status other than 0; -3 error;
 ///   -8 buffer too small.
 ///
