@@ -149,27 +149,39 @@ pub fn compiler(cpp: bool) -> &'static str {
 /// A program of this run's host, ready to be started. The process that starts is the program
 /// itself: killing it kills the program.
 pub fn program(path: &Path) -> Command {
-    let mut command = match host() {
-        Host::Linux => return Command::new(path),
-        Host::Wine32 => {
-            // 32-bit Wine lives in a tree of its own; our files are mounted into it, for this
-            // process alone.
-            let mut command = Command::new("unshare");
-            command
-                .args(["--mount", "sh", "-c"])
-                .arg(
-                    r#"set -e; root=$0; for at in "$1" "$2"; do mkdir -p "$root$at"; mount --bind "$at" "$root$at"; done; mount -t proc proc "$root/proc"; shift 2; exec chroot "$root" /usr/lib/wine/wine "$@""#,
-                )
-                .arg(target_folder().join("wine32"))
-                .arg(root())
-                .arg(std::env::temp_dir());
-            command
-        }
-        Host::Wine64 => Command::new("/usr/lib/wine/wine64"),
+    static READY: OnceLock<()> = OnceLock::new();
+    if host() == Host::Linux {
+        return Command::new(path);
+    }
+    // Wine's own files are made once, and not by several programs at the same time.
+    READY.get_or_init(|| {
+        run(wine().args(["wineboot", "--init"]));
+    });
+    let mut command = wine();
+    command.arg(path);
+    command
+}
+
+/// Wine, of the width of this run's host.
+fn wine() -> Command {
+    let mut command = if host() == Host::Wine64 {
+        Command::new("/usr/lib/wine/wine64")
+    } else {
+        // 32-bit Wine lives in a tree of its own; our files are mounted into it, for this process
+        // alone.
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c"])
+            .arg(
+                r#"set -e; root=$0; for at in "$1" "$2"; do mkdir -p "$root$at"; mount --bind "$at" "$root$at"; done; mount -t proc proc "$root/proc"; shift 2; exec chroot "$root" /usr/lib/wine/wine "$@""#,
+            )
+            .arg(target_folder().join("wine32"))
+            .arg(root())
+            .arg(std::env::temp_dir());
+        command
     };
     let prefix = format!("prefix-{:?}", host()).to_lowercase();
     command
-        .arg(path)
         .env("WINEPREFIX", target_folder().join(prefix))
         .env("WINEDEBUG", "-all")
         .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
@@ -180,13 +192,7 @@ pub fn program(path: &Path) -> Command {
 /// The test register, compiled once.
 pub fn register_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if host() != Host::Linux {
-            // Wine's own files are made once, and not by several programs at the same time.
-            run(program(Path::new("wineboot")).arg("--init"));
-        }
-        compile(&[&root().join("tests/c/register.c")], "register")
-    })
+    PROGRAM.get_or_init(|| compile(&[&root().join("tests/c/register.c")], "register"))
 }
 
 /// A folder that is removed with the value.
