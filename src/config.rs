@@ -215,6 +215,8 @@ impl Config {
         };
         let (json, written_in) =
             charset::decode_unknown(bytes).map_err(|reason| refuse(reason, None, Charset::Utf8))?;
+        // The keys are in it.
+        let json = Zeroizing::new(json);
         let mut root = Fields::parse(&json).map_err(|reason| refuse(reason, None, written_in))?;
         let mut common = root
             .object("common_conf", "common_conf.")

@@ -9,8 +9,8 @@ use cloudpay_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, Host, Register, Shop, alipay_code, build_folder, code, host, http_body, root, run,
-    until,
+    Gateway, Host, Register, Shop, alipay_code, build_folder, code, compile, host, http_body, root,
+    run, until,
 };
 
 /// Invariant 7. No key, no payment code and no customer shows in the log, the journal, or an
@@ -385,4 +385,30 @@ fn ten_thousand_waiting_orders_cost_little() {
     let pending = register.raw("pending_orders", None, 64).expect(-8);
     assert!(pending.message().contains("bytes"));
     register.fini();
+}
+
+/// While it runs the library needs the keys; afterwards they are nowhere in the process.
+#[test]
+fn keys_are_wiped_when_the_library_stops() {
+    let program = compile(&[&root().join("tests/c/memory.c")], "memory");
+    for gateway in Gateway::BOTH {
+        let shop = Shop::at(gateway, Options::default());
+        let conf = shop.folder.0.join("conf.json");
+        std::fs::write(&conf, shop.conf.to_string()).unwrap();
+        let merchant = shop.sandbox.merchant();
+        let key = match gateway {
+            Gateway::CloudPay => merchant.authen_key,
+            Gateway::Epay123 => merchant.app_secret,
+        };
+        let inverted: String = key.bytes().map(|byte| format!("{:02x}", !byte)).collect();
+        let text = run(std::process::Command::new(&program).arg(&conf).args([
+            &shop.number(),
+            &code("000"),
+            &inverted,
+        ]));
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(words[0], "0", "{text}");
+        assert_ne!(words[2], "0", "the search finds what is there: {text}");
+        assert_eq!(words[4], "0", "{gateway:?}: {text}");
+    }
 }

@@ -111,7 +111,7 @@ fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
 }
 
 /// Tests about Linux' own programs, files and packages, or about the source alone.
-const LINUX_ONLY: [&str; 7] = [
+const LINUX_ONLY: [&str; 8] = [
     "packages::",
     "examples::",
     "notify_example::",
@@ -119,6 +119,7 @@ const LINUX_ONLY: [&str; 7] = [
     "docs::",
     "a_full_disk_refuses_before_anything_is_sent",
     "openssl_verifies",
+    "keys_are_wiped",
 ];
 
 /// Licences, sources and advisories of what the project depends on.

@@ -24,7 +24,7 @@ impl AppSecret {
         // The gateway sorts the whole texts, ignoring case, by UTF-16 unit.
         parts.sort_by_cached_key(|part| part.to_lowercase().encode_utf16().collect::<Vec<_>>());
         let text = Zeroizing::new(format!("{}key={}", parts.concat(), *self.0));
-        hex(&Md5::digest(text.as_bytes()))
+        hex(&digest(text.as_bytes()))
     }
 
     /// Whether a signature, in either case, is the right one.
@@ -39,6 +39,22 @@ impl AppSecret {
             .ct_eq(sign.to_ascii_uppercase().as_bytes())
             .into()
     }
+}
+
+/// MD5. The text ends with the secret, and the hash's last block would stay on the stack: what
+/// was used of it is overwritten.
+fn digest(text: &[u8]) -> [u8; 16] {
+    #[inline(never)]
+    fn md5(text: &[u8]) -> [u8; 16] {
+        Md5::digest(text).into()
+    }
+    #[inline(never)]
+    fn overwrite() {
+        std::hint::black_box([0_u8; 4096]);
+    }
+    let digest = md5(text);
+    overwrite();
+    digest
 }
 
 #[cfg(test)]
