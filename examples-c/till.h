@@ -1,4 +1,4 @@
-/* What both example registers need: reading a file, reading a field of an answer, and what every
+/* What the examples need: reading a file, reading a field of an answer, and what every
  * return code means at the till. Static functions, so that one C file is one program. */
 #ifndef TILL_H
 #define TILL_H
