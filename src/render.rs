@@ -49,6 +49,8 @@ struct OrderJson<'a> {
     evidence: Option<EvidenceJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_content: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_mch_key: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -102,6 +104,7 @@ fn order_json(order: &Order) -> OrderJson<'_> {
         shortened: false,
         evidence: order.evidence.as_ref().map(evidence_json),
         order_content: order.content.as_deref(),
+        pay_mch_key: order.mch_key.as_deref(),
     }
 }
 
@@ -119,6 +122,7 @@ pub(crate) fn order_within(order: &Order, style: Style, room: usize) -> Vec<u8> 
         return whole;
     }
     json.shortened = true;
+    json.pay_mch_key = None;
     let content = order.content.as_deref().and_then(without_detail);
     json.order_content = content.as_deref();
     let leave_out: [fn(&mut OrderJson<'_>); 3] = [

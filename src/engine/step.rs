@@ -559,6 +559,7 @@ impl Track {
             self.order.total_fee = self.order.total_fee.or(facts.total_fee);
             // Thousands may be waiting: only a final answer's words are kept.
             self.order.content = facts.content.filter(|_| state.is_final());
+            self.order.mch_key = facts.mch_key.filter(|_| state.is_final());
             self.order.evidence = Some(evidence);
             self.order.message = facts
                 .message
@@ -930,6 +931,7 @@ mod tests {
             message: None,
             device_id: None,
             content: None,
+            mch_key: None,
         })))
     }
 

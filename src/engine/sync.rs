@@ -156,10 +156,14 @@ impl Engine {
             }
         }
         let heard = self.ask(&Call::QueryOrder(&live.key), Failover::Any);
-        let (reason, refused, content) = match &heard {
+        let (reason, refused, shown) = match &heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => (Some(reason.clone()), false, None),
             Heard::Answer(answer) => match &answer.verdict {
-                Verdict::Order(facts) => (None, false, facts.content.clone()),
+                Verdict::Order(facts) => (
+                    None,
+                    false,
+                    Some((facts.content.clone(), facts.mch_key.clone())),
+                ),
                 Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
                     (Some(reason.clone()), true, None)
                 }
@@ -170,7 +174,10 @@ impl Engine {
         if !live.lock().track.at_rest() {
             self.enlist(Arc::clone(live));
         }
-        order.content = content.or(order.content);
+        if let Some((content, mch_key)) = shown {
+            order.content = content.or(order.content);
+            order.mch_key = mch_key.or(order.mch_key);
+        }
         match reason {
             None => Outcome::of(order),
             Some(reason) if order.state.is_final() => {
@@ -599,6 +606,7 @@ fn show_facts(order: &mut Order, facts: OrderFacts, engine: &Engine) {
     order.time_end = facts.time_end;
     order.code_url = facts.code_url;
     order.content = facts.content;
+    order.mch_key = facts.mch_key;
     if let Some(message) = facts.message {
         order.message = message.pick(engine.rules.language).to_owned();
     }

@@ -193,6 +193,8 @@ pub(crate) struct OrderFacts {
     pub(crate) device_id: Option<String>,
     /// The gateway's own `order_content`.
     pub(crate) content: Option<Box<RawValue>>,
+    /// The gateway's own `pay_mch_key`.
+    pub(crate) mch_key: Option<Box<RawValue>>,
 }
 
 impl OrderFacts {
@@ -207,6 +209,7 @@ impl OrderFacts {
             message: None,
             device_id: None,
             content: None,
+            mch_key: None,
         }
     }
 }

@@ -270,6 +270,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
             late: row.get(19)?,
             evidence,
             content: content.and_then(|content| RawValue::from_string(content).ok()),
+            mch_key: None,
         },
         trade_type,
         platform,

@@ -156,6 +156,9 @@ pub struct Order {
     /// The gateway's own `order_content`, untouched. From the journal: without the customer's
     /// payment code and identity.
     pub content: Option<Box<RawValue>>,
+    /// The gateway's own `pay_mch_key`, untouched: accounts at the platform, and who paid. Only
+    /// from a live answer: the journal doesn't keep it.
+    pub mch_key: Option<Box<RawValue>>,
 }
 
 impl Order {
@@ -175,6 +178,7 @@ impl Order {
             late: false,
             evidence: None,
             content: None,
+            mch_key: None,
         }
     }
 }

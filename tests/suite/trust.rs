@@ -96,6 +96,36 @@ fn secrets_stay_inside_at(gateway: Gateway) {
     }
 }
 
+/// Who paid: told from a live answer, and kept nowhere.
+#[test]
+fn the_customers_id_reaches_the_register_alone() {
+    let shop = Shop::open();
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let order = register.query(&number).expect(0).json();
+    let open_id = order["pay_mch_key"]["wxpay_pay_mch_key_ext"]["open_id"].clone();
+    let open_id = open_id.as_str().unwrap_or_else(|| panic!("{order}"));
+    // A buffer without room for it gets the verdict.
+    let asked = json!({"out_trade_no": number}).to_string();
+    let short = register.raw("query_order", Some(asked.as_bytes()), 512);
+    let short = short.expect(0).json();
+    assert_eq!(short["shortened"], true);
+    assert!(short.get("pay_mch_key").is_none(), "{short}");
+    // From the journal, when the gateway can't be reached.
+    shop.control_post("down", &json!({"listener": 0}));
+    let order = register.query(&number).expect(0).json();
+    assert!(order.get("pay_mch_key").is_none(), "{order}");
+    register.fini();
+    assert!(!shop.log().contains(open_id));
+    let journal = std::fs::read(shop.folder.0.join("register.journal")).unwrap();
+    let found = journal
+        .windows(open_id.len())
+        .any(|part| part == open_id.as_bytes());
+    assert!(!found);
+}
+
 /// Invariant 9. A verdict says who said so, when, which domain, and with which authentication: to
 /// the register, in the journal, and in the log.
 #[test]

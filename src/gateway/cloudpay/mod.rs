@@ -274,6 +274,7 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
             .map(|words| Text::verbatim(printable(&words))),
         device_id,
         content: Some(raw.to_owned()),
+        mch_key: part.raw("pay_mch_key").map(ToOwned::to_owned),
     })))
 }
 

@@ -125,6 +125,8 @@ fn the_manuals_answers_mean_what_they_say() {
         // Untouched: every field of the example reaches the register.
         let words: Value = serde_json::from_str(facts.content.unwrap().get()).unwrap();
         assert_eq!(words, content[name]["order_content"]);
+        let words: Value = serde_json::from_str(facts.mch_key.unwrap().get()).unwrap();
+        assert_eq!(words, content[name]["pay_mch_key"]);
     }
     let closed = example("close_order", "response_content");
     assert!(matches!(
