@@ -304,6 +304,36 @@ fn an_upgrade_loses_nothing() {
     refused(&shop.conf, "corrupt");
 }
 
+/// A journal that was cut off anywhere is refused and stays as it is: what is missing would be
+/// forgotten.
+#[test]
+fn a_journal_cut_at_any_page_is_refused() {
+    let shop = Shop::open();
+    let path = shop.folder.0.join("register.journal");
+    let register = shop.register();
+    for _ in 0..30 {
+        let number = shop.number();
+        register.pay(&number, &code("000")).expect(0);
+        register.wait(&number).expect(0);
+    }
+    register.fini();
+    let whole = std::fs::read(&path).unwrap();
+    let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+    let pages = whole.len() / page;
+    assert!(pages > 10, "{pages} pages");
+    for cut in (1..pages).flat_map(|count| [count * page, count * page - page / 3]) {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let reply = register.call("init", &shop.conf).expect(-1);
+        assert!(reply.message().contains("corrupt"), "{}", reply.message());
+        assert!(
+            std::fs::read(&path).unwrap() == whole[..cut],
+            "cut at {cut}"
+        );
+    }
+    std::fs::write(&path, &whole).unwrap();
+    register.init(&shop.conf);
+}
+
 /// A register is told "paid" by the journal when the gateway can't be reached.
 #[test]
 fn a_proven_verdict_survives_the_network() {
