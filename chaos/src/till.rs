@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -96,6 +96,27 @@ impl Till {
                 });
             }
         });
+    }
+
+    /// Sells at a shop's pace, `pause` between two customers of a cashier, until the time is over.
+    pub fn run_until(&self, end: Instant, pause: Duration, prefix: &str) {
+        let epay123 = self.conf["common_conf"]["gateway"] == "epay123";
+        std::thread::scope(|scope| {
+            for _ in 0..CASHIERS {
+                scope.spawn(|| {
+                    while Instant::now() < end {
+                        let index = self.next_sale.fetch_add(1, Ordering::Relaxed);
+                        self.sell(&Sale::plan(self.seed, self.index, index, prefix, epay123));
+                        std::thread::sleep(pause);
+                    }
+                });
+            }
+        });
+    }
+
+    /// The register's process.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap().1.pid()
     }
 
     fn sell(&self, sale: &Sale) {

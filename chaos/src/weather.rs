@@ -35,8 +35,9 @@ impl Weather {
         }
     }
 
-    /// Changes the weather and keeps the gateway's log, until `stop`.
-    pub fn run(&self, seed: u64, listeners: usize, stop: &AtomicBool) {
+    /// Changes the weather and keeps the gateway's log, until `stop`. In `rough` percent of all
+    /// spells something goes wrong.
+    pub fn run(&self, seed: u64, listeners: usize, rough: u64, stop: &AtomicBool) {
         let mut dice = Dice::new(seed, 0x0077_6561_7468_6572);
         let looks = SPELL.as_millis() / LOOK.as_millis();
         for look in 0.. {
@@ -44,7 +45,7 @@ impl Weather {
                 break;
             }
             if look % looks == 0 && !self.calm.load(Ordering::Relaxed) {
-                self.change(&mut dice, listeners);
+                self.change(&mut dice, listeners, rough);
             }
             self.look();
             std::thread::sleep(LOOK);
@@ -62,9 +63,9 @@ impl Weather {
         }
     }
 
-    fn change(&self, dice: &mut Dice, listeners: usize) {
+    fn change(&self, dice: &mut Dice, listeners: usize, rough: u64) {
         let mut faults = json!({"seed": dice.below(1 << 40)});
-        if dice.chance(70) {
+        if dice.chance(rough) {
             faults["scope"] = json!(if dice.chance(50) { "all" } else { "pay" });
             for fault in [
                 "cut_before",
