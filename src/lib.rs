@@ -13,6 +13,8 @@ mod download;
 mod engine;
 pub mod ffi;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod http;
 mod journal;

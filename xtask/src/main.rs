@@ -2,6 +2,7 @@
 
 mod chaos;
 mod dist;
+mod fuzz;
 mod header;
 mod pay;
 mod test;
@@ -14,7 +15,8 @@ const HELP: &str = "\
 cargo xtask pay       build everything, start the sandbox, and let a C register pay through the library
 cargo xtask test      run every check and every test
 cargo xtask chaos     let registers pay while everything fails, then compare the books
-                      (--seed S --payments N)
+                      (--seed S --payments N; --soak MINUTES measures what registers use)
+cargo xtask fuzz      feed everything that comes from outside with nonsense (--seconds N for each target)
 cargo xtask dist      build the packages: DLLs for Windows 7 and newer, shared libraries for Linux, NuGet
                       (dist windows, dist linux: only those)
 cargo xtask header    write include/cloudpay.h anew from src/ffi (--check: only compare)
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
         Some("chaos") => {
             let arguments: Vec<String> = std::env::args().skip(2).collect();
             chaos::run_with_arguments(&arguments)
+        }
+        Some("fuzz") => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            fuzz::seconds(&arguments).and_then(fuzz::run_every)
         }
         Some("dist") => dist::run(std::env::args().nth(2).as_deref()),
         Some("header") => header::write(std::env::args().any(|arg| arg == "--check")),

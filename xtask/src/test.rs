@@ -3,12 +3,13 @@
 use std::process::Command;
 
 use crate::tools::{have, need, run, run_with};
-use crate::{chaos, dist, wine};
+use crate::{chaos, dist, fuzz, wine};
 
 /// Runs them all; stops at the first that fails.
 pub(crate) fn run_every() -> Result<(), String> {
     linux()?;
     chaos::run_with_arguments(&["--payments".to_owned(), "400".to_owned()])?;
+    fuzz::run_every(10)?;
     dist::run(None)?;
     packages()?;
     // What differs by system, and most of all on the 32 bits that most registers have.
