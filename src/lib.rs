@@ -19,6 +19,7 @@ mod gateway;
 mod http;
 mod journal;
 pub mod model;
+mod object;
 mod render;
 mod request;
 mod sdk;

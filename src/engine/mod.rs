@@ -1,11 +1,11 @@
-//! The engine: takes accepted payments to their end. Workers exchange with the gateway, the
-//! scheduler wakes what is due, the journal keeps every outcome, [`step`] decides.
+//! The engine: takes accepted payments to their end. Workers exchange with the gateway when it is
+//! time, the journal keeps every outcome, [`step`] decides.
 
+mod agenda;
 mod housekeeping;
 mod notify;
 mod pool;
 mod recover;
-mod schedule;
 mod step;
 mod sync;
 
@@ -15,14 +15,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
+use self::agenda::{Agenda, Due, Duty};
 use self::housekeeping::Bells;
 pub use self::notify::Callback;
 use self::notify::Notifier;
-use self::pool::Lines;
 pub(crate) use self::pool::on_callback_thread;
-use self::schedule::Due;
 pub(crate) use self::step::Heard;
 use self::step::{Rules, Step, Task, Track};
 pub(crate) use self::sync::Outcome;
@@ -60,9 +59,8 @@ pub(crate) struct Engine {
     /// Payment codes (their digests) of orders without a final state.
     codes: Mutex<HashMap<[u8; 32], String>>,
     unsent: AtomicUsize,
-    payments: Mutex<Option<Sender<Due>>>,
-    schedule: Mutex<Option<Sender<Due>>>,
-    /// Dropped to stop the workers and the prober.
+    agenda: Agenda,
+    /// Dropped to stop the housekeeping.
     stop: Mutex<Option<Sender<()>>>,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -159,9 +157,6 @@ impl Engine {
             ),
         };
         let journal = Journal::open(config.journal_path.as_deref(), &merchant)?;
-        let (payments, payment_line) = unbounded();
-        let (schedule, planned) = unbounded();
-        let (polls, poll_line) = bounded(0);
         let (stop, stop_line) = bounded(0);
         let (domain_bell, domain_failed) = bounded(1);
         let (monitor_bell, monitor_full) = bounded(1);
@@ -183,8 +178,7 @@ impl Engine {
             live: Mutex::default(),
             codes: Mutex::default(),
             unsent: AtomicUsize::new(0),
-            payments: Mutex::new(Some(payments)),
-            schedule: Mutex::new(Some(schedule)),
+            agenda: Agenda::default(),
             stop: Mutex::new(Some(stop)),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -193,19 +187,12 @@ impl Engine {
             call_ended: Condvar::new(),
         });
         let bells = Bells {
-            stop: stop_line.clone(),
+            stop: stop_line,
             domain_failed,
             monitor_full,
         };
-        let lines = Lines {
-            payments: payment_line,
-            polls: poll_line,
-            stop: stop_line,
-        };
         let started = engine
-            .start_threads(config, &lines, bells, move || {
-                schedule::run(&planned, &polls)
-            })
+            .start_threads(config, bells)
             .and_then(|()| engine.recover());
         match started {
             Ok(()) => Ok(engine),
@@ -216,19 +203,16 @@ impl Engine {
         }
     }
 
-    fn start_threads(
-        self: &Arc<Self>,
-        config: &Config,
-        lines: &Lines,
-        bells: Bells,
-        scheduler: impl FnOnce() + Send + 'static,
-    ) -> Result<(), Text> {
+    fn start_threads(self: &Arc<Self>, config: &Config, bells: Bells) -> Result<(), Text> {
         let keep = |thread| lock(&self.threads).push(thread);
         for index in 0..config.worker_threads {
-            let payments_only = index == 0 && config.worker_threads > 1;
-            keep(pool::worker(self, lines, payments_only)?);
+            let duty = if index == 0 && config.worker_threads > 1 {
+                Duty::PaymentsOnly
+            } else {
+                Duty::Everything
+            };
+            keep(pool::worker(self, duty)?);
         }
-        keep(pool::spawn("schedule", scheduler)?);
         let (probe, monitor) = (config.probe, self.monitored(config));
         if probe || monitor {
             let engine = Arc::clone(self);
@@ -348,13 +332,11 @@ impl Engine {
             inner.busy = false;
         }
         live.changed.notify_all();
-        if let Some(payments) = lock(&self.payments).as_ref() {
-            let _ = payments.send(Due {
-                at: Instant::now(),
-                turn: FIRST_TURN,
-                live,
-            });
-        }
+        self.agenda.add_payment(Due {
+            at: Instant::now(),
+            turn: FIRST_TURN,
+            live,
+        });
     }
 
     /// A worker's turn with an order.
@@ -500,7 +482,9 @@ impl Engine {
         }
         let retire = inner.track.at_rest();
         drop(inner);
-        live.changed.notify_all();
+        if written.is_none() {
+            live.changed.notify_all();
+        }
         // Durable before the register hears of it; but a journal that can't be written takes
         // nothing away from the running process.
         let kept = written.is_none_or(|ticket| {
@@ -531,13 +515,10 @@ impl Engine {
             turn: inner.turn,
             live: Arc::clone(live),
         };
-        let line = if task == Task::Pay && at <= Instant::now() {
-            &self.payments
+        if task == Task::Pay && at <= Instant::now() {
+            self.agenda.add_payment(due);
         } else {
-            &self.schedule
-        };
-        if let Some(line) = lock(line).as_ref() {
-            let _ = line.send(due);
+            self.agenda.add_timed(due);
         }
     }
 
@@ -612,8 +593,7 @@ impl Engine {
         let deadline = Instant::now() + timeout;
         self.stopping.store(true, Ordering::Release);
         drop(lock(&self.stop).take());
-        drop(lock(&self.payments).take());
-        drop(lock(&self.schedule).take());
+        self.agenda.close();
         for live in lock(&self.live).values() {
             // Under the order's lock: whoever looked before this waits by now.
             let _inner = live.lock();

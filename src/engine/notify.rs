@@ -1,5 +1,6 @@
 //! The register's callback, on a thread of its own: a slow callback holds up nothing else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -17,6 +18,8 @@ pub type Callback = Box<dyn Fn(&Order) + Send>;
 /// Calls the callback.
 pub(super) struct Notifier {
     shared: Arc<Shared>,
+    /// Whether anybody wants to be called.
+    wanted: AtomicBool,
     news: Mutex<Option<Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Disconnected when the thread ends.
@@ -43,6 +46,7 @@ impl Notifier {
         })?;
         Ok(Self {
             shared,
+            wanted: AtomicBool::new(false),
             news: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
             ended,
@@ -50,6 +54,9 @@ impl Notifier {
     }
 
     pub(super) fn tell(&self, order: &Order) {
+        if !self.wanted.load(Ordering::Acquire) {
+            return;
+        }
         if let Some(news) = lock(&self.news).as_ref() {
             let _ = news.send(order.clone());
         }
@@ -57,6 +64,7 @@ impl Notifier {
 
     /// Sets or clears the callback. From any other thread, waits for a call that is under way.
     pub(super) fn set(&self, callback: Option<Callback>) {
+        self.wanted.store(callback.is_some(), Ordering::Release);
         if pool::on_callback_thread() {
             *lock(&self.shared.replacement) = Some(callback);
         } else {

@@ -3,50 +3,18 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, never, select_biased};
-
 use super::Engine;
-use super::schedule::Due;
+use super::agenda::Duty;
 use crate::text::{Text, text};
 
-/// What a worker listens to. New payments come before polls, and with more than one worker the
-/// first does nothing but payments: a sale never waits behind other people's passwords.
-pub(super) struct Lines {
-    pub(super) payments: Receiver<Due>,
-    pub(super) polls: Receiver<Due>,
-    /// Never carries anything: its end is the sign to stop.
-    pub(super) stop: Receiver<()>,
-}
-
 /// Starts a worker.
-pub(super) fn worker(
-    engine: &Arc<Engine>,
-    lines: &Lines,
-    payments_only: bool,
-) -> Result<JoinHandle<()>, Text> {
+pub(super) fn worker(engine: &Arc<Engine>, duty: Duty) -> Result<JoinHandle<()>, Text> {
     let engine = Arc::clone(engine);
-    let lines = Lines {
-        payments: lines.payments.clone(),
-        polls: if payments_only {
-            never()
-        } else {
-            lines.polls.clone()
-        },
-        stop: lines.stop.clone(),
-    };
     spawn("worker", move || {
-        while let Some(due) = next(&lines) {
+        while let Some(due) = engine.agenda.next(duty) {
             engine.work(&due.live, due.turn);
         }
     })
-}
-
-fn next(lines: &Lines) -> Option<Due> {
-    select_biased! {
-        recv(lines.stop) -> _ => None,
-        recv(lines.payments) -> due => due.ok(),
-        recv(lines.polls) -> due => due.ok(),
-    }
 }
 
 /// The thread that calls the register's callback.

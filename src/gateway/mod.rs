@@ -3,11 +3,8 @@
 
 pub(crate) mod cloudpay;
 pub(crate) mod epay123;
-mod object;
 
 use serde_json::value::RawValue;
-
-use self::object::Object;
 
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{

@@ -1,10 +1,14 @@
-//! Group commit: one thread, one transaction for all that is waiting, one fsync.
+//! Group commit: what gathers while one commit is written is done together in the next one, so
+//! that many callers share one fsync. There is no thread for it: whoever waits first commits for
+//! all that are queued.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use rusqlite::Connection;
 
+use crate::lock;
 use crate::text::{Text, text};
 
 /// The most work one transaction takes: its first caller shouldn't wait for a whole day's sales.
@@ -13,116 +17,285 @@ const MAX_BATCH: usize = 512;
 /// How long lazy work waits for a commit that happens anyway.
 const LAZY_WAIT: Duration = Duration::from_millis(500);
 
+/// Does the work, with one statement that writes at most: that one is done whole or not at all.
+/// Gives back how to tell the caller.
+type Work = Box<dyn FnOnce(&Connection) -> Acknowledge + Send>;
+
 /// Tells a caller how the commit went.
 type Acknowledge = Box<dyn FnOnce(Result<(), Text>) + Send>;
 
-/// Does the work; says whether it succeeded, and how to tell the caller.
-type Work = Box<dyn FnOnce(&Connection) -> (bool, Acknowledge) + Send>;
-
-/// Work for the journal's thread.
-pub(super) struct Command {
+/// Work that is queued.
+struct Command {
     work: Work,
-    lazy: bool,
+    /// Whoever waits for it; nobody waits for lazy work.
+    caller: Option<Arc<dyn Caller>>,
 }
 
-impl Command {
-    pub(super) fn new<T: Send + 'static>(
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> (Self, Ticket<T>) {
-        let (sender, receiver) = bounded(1);
-        let command = Self {
-            work: Box::new(move |connection| {
-                let result = work(connection).map_err(|error| failure(&error));
-                let done = result.is_ok();
-                let acknowledge: Acknowledge = Box::new(move |committed| {
-                    // Nobody may be waiting any more.
-                    let _ = sender.send(committed.and(result));
-                });
-                (done, acknowledge)
-            }),
-            lazy: false,
-        };
-        (command, Ticket(receiver))
-    }
+/// The file and the work for it.
+pub(super) struct Committer {
+    queue: Mutex<Queue>,
+    /// Rung for the thread that writes lazy work, when there is some or when it is to end.
+    lazy_bell: Condvar,
+    /// Held by whoever commits. `None` after the end.
+    connection: Mutex<Option<Connection>>,
+}
 
-    pub(super) fn lazy(
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
-    ) -> Self {
-        let (command, _) = Self::new(work);
-        Self {
-            lazy: true,
-            ..command
+#[derive(Default)]
+struct Queue {
+    commands: VecDeque<Command>,
+    /// The thread for lazy work sleeps until it is rung for.
+    lazy_sleeps: bool,
+    closed: bool,
+}
+
+/// Where a caller waits for its result.
+struct Seat<T> {
+    state: Mutex<SeatState<T>>,
+    changed: Condvar,
+}
+
+enum SeatState<T> {
+    Waiting,
+    /// The one who committed before has left: it is this caller's turn to commit.
+    Called,
+    Done(Result<T, Text>),
+    Gone,
+}
+
+/// What the queue knows of a caller.
+trait Caller: Send + Sync {
+    /// Has it commit next.
+    fn call(&self);
+}
+
+impl<T: Send> Caller for Seat<T> {
+    fn call(&self) {
+        let mut state = lock(&self.state);
+        if matches!(*state, SeatState::Waiting) {
+            *state = SeatState::Called;
+            self.changed.notify_one();
         }
     }
 }
 
-/// A promise that work will be durable.
-pub(crate) struct Ticket<T>(Receiver<Result<T, Text>>);
-
-impl<T> Ticket<T> {
-    /// Blocks until the work is on disk, or is known not to be.
-    pub(crate) fn wait(self) -> Result<T, Text> {
-        self.0
-            .recv()
-            .unwrap_or_else(|_| Err(text!("日志文件已关闭", "the journal is closed")))
+impl<T> Seat<T> {
+    fn finish(&self, result: Result<T, Text>) {
+        *lock(&self.state) = SeatState::Done(result);
+        self.changed.notify_one();
     }
-}
 
-/// The journal's thread. Ends, with everything written, when the last sender is gone.
-pub(super) fn run(connection: Connection, queue: &Receiver<Command>) {
-    let mut batch: Vec<Command> = Vec::new();
-    loop {
-        let urgent = batch.iter().any(|command| !command.lazy);
-        if !urgent {
-            let next = if batch.is_empty() {
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                queue.recv_timeout(LAZY_WAIT)
-            };
-            match next {
-                Ok(command) => {
-                    let lazy = command.lazy;
-                    batch.push(command);
-                    if lazy && batch.len() < MAX_BATCH {
-                        continue;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    commit(&connection, batch);
-                    return;
-                }
+    /// The result, if there is one.
+    fn take(&self) -> Option<Result<T, Text>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, SeatState::Gone) {
+            SeatState::Done(result) => Some(result),
+            // Called or not: the caller is awake.
+            _ => {
+                *state = SeatState::Waiting;
+                None
             }
         }
-        batch.extend(queue.try_iter().take(MAX_BATCH.saturating_sub(batch.len())));
-        commit(&connection, std::mem::take(&mut batch));
+    }
+
+    /// Sleeps until there is a result, or it is this caller's turn to commit.
+    fn sleep(&self) {
+        let mut state = lock(&self.state);
+        while matches!(*state, SeatState::Waiting) {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
-/// Does all the work in one transaction and tells everybody. Work that fails by itself is undone
-/// alone; when the commit fails, all of it is.
+/// What work owes its caller, also when it is dropped undone.
+struct Promise<T>(Arc<Seat<T>>);
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let done = matches!(*lock(&self.0.state), SeatState::Done(_) | SeatState::Gone);
+        if !done {
+            self.0.finish(Err(text!(
+                "日志文件（journal）已关闭或无法写入",
+                "the journal is closed or can't be written"
+            )));
+        }
+    }
+}
+
+/// Stands for work that will be durable.
+#[must_use = "the work is done when somebody waits for it"]
+pub(crate) struct Ticket<T: Send> {
+    seat: Arc<Seat<T>>,
+    committer: Arc<Committer>,
+}
+
+impl<T: Send> Ticket<T> {
+    /// Blocks until the work is on disk, or is known not to be.
+    pub(crate) fn wait(self) -> Result<T, Text> {
+        loop {
+            if let Some(result) = self.seat.take() {
+                return result;
+            }
+            if !self.committer.try_commit() {
+                self.seat.sleep();
+            }
+        }
+    }
+}
+
+impl Committer {
+    pub(super) fn new(connection: Connection) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::default(),
+            lazy_bell: Condvar::new(),
+            connection: Mutex::new(Some(connection)),
+        })
+    }
+
+    /// Has `work`, one writing statement at most, done within the next commit. The ticket tells
+    /// when it is durable.
+    pub(super) fn submit<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Ticket<T> {
+        let seat = Arc::new(Seat {
+            state: Mutex::new(SeatState::Waiting),
+            changed: Condvar::new(),
+        });
+        let promise = Promise(Arc::clone(&seat));
+        let command = Command {
+            work: Box::new(move |connection| {
+                let result = work(connection).map_err(|error| failure(&error));
+                Box::new(move |committed| promise.0.finish(committed.and(result)))
+            }),
+            caller: Some(Arc::clone(&seat) as Arc<dyn Caller>),
+        };
+        let mut queue = lock(&self.queue);
+        if !queue.closed {
+            queue.commands.push_back(command);
+        }
+        drop(queue);
+        Ticket {
+            seat,
+            committer: Arc::clone(self),
+        }
+    }
+
+    /// The same for what nobody waits for: it rides on somebody else's commit, or is written
+    /// within a second.
+    pub(super) fn submit_lazily(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return;
+        }
+        queue.commands.push_back(Command {
+            work: Box::new(move |connection| {
+                // What is lazy can be missed: a failure of the journal shows with the others' work.
+                let _ = work(connection);
+                Box::new(|_| ())
+            }),
+            caller: None,
+        });
+        if std::mem::take(&mut queue.lazy_sleeps) {
+            self.lazy_bell.notify_one();
+        }
+    }
+
+    /// The thread that writes lazy work. Ends when the queue is closed.
+    pub(super) fn write_lazily(&self) {
+        let mut queue = lock(&self.queue);
+        while !queue.closed {
+            if queue.commands.is_empty() {
+                queue.lazy_sleeps = true;
+                let woken = self.lazy_bell.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.lazy_bell.wait_timeout(queue, LAZY_WAIT);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            self.try_commit();
+            queue = lock(&self.queue);
+        }
+    }
+
+    /// Commits what is queued, unless somebody else is about it; then that one sees to the queue
+    /// when it is done.
+    fn try_commit(&self) -> bool {
+        let connection = match self.connection.try_lock() {
+            Ok(connection) => connection,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if let Some(connection) = connection.as_ref() {
+            let batch = {
+                let mut queue = lock(&self.queue);
+                let count = queue.commands.len().min(MAX_BATCH);
+                queue.commands.drain(..count).collect()
+            };
+            commit(connection, batch);
+        }
+        drop(connection);
+        // Those who came meanwhile found the connection taken: one of them is next.
+        let next = {
+            let queue = lock(&self.queue);
+            queue
+                .commands
+                .iter()
+                .find_map(|command| command.caller.clone())
+        };
+        if let Some(caller) = next {
+            caller.call();
+        }
+        true
+    }
+
+    /// Writes what is queued and closes the file. Later work is refused.
+    pub(super) fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.lazy_bell.notify_one();
+        let mut connection = lock(&self.connection);
+        while let Some(open) = connection.as_ref() {
+            let batch: Vec<Command> = {
+                let mut queue = lock(&self.queue);
+                let count = queue.commands.len().min(MAX_BATCH);
+                queue.commands.drain(..count).collect()
+            };
+            if batch.is_empty() {
+                *connection = None;
+            } else {
+                commit(open, batch);
+            }
+        }
+    }
+}
+
+/// Does all the work in one transaction and tells everybody. A statement that fails leaves nothing
+/// behind, and the others' work stands; when the commit fails, all of it is undone.
 fn commit(connection: &Connection, batch: Vec<Command>) {
     if batch.is_empty() {
         return;
     }
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let run = |sql| connection.prepare_cached(sql)?.raw_execute().map(drop);
+    let begun = run("BEGIN IMMEDIATE");
     let mut waiting = Vec::with_capacity(batch.len());
     for command in batch {
-        let saved = begun.is_ok() && connection.execute_batch("SAVEPOINT work").is_ok();
-        let (done, acknowledge) = (command.work)(connection);
-        if saved {
-            let undo = if done { "" } else { "ROLLBACK TO work; " };
-            let _ = connection.execute_batch(&format!("{undo}RELEASE work"));
+        // A disk that fails can end the transaction: what comes after it isn't begun.
+        if begun.is_ok() && !connection.is_autocommit() {
+            waiting.push((command.work)(connection));
         }
-        waiting.push(acknowledge);
     }
     let committed = begun
-        .and_then(|()| connection.execute_batch("COMMIT"))
+        .and_then(|()| run("COMMIT"))
         .map_err(|error| failure(&error));
     if let Err(reason) = &committed {
         tracing::error!(%reason, "the journal could not be written");
         if !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
+            let _ = run("ROLLBACK");
         }
     }
     for acknowledge in waiting {
@@ -141,60 +314,87 @@ fn failure(error: &rusqlite::Error) -> Text {
 mod tests {
     use super::*;
 
-    fn table() -> Connection {
+    fn committer() -> Arc<Committer> {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT")
             .unwrap();
-        connection
+        Committer::new(connection)
     }
 
-    fn insert(x: i64) -> (Command, Ticket<usize>) {
-        Command::new(move |c| c.execute("INSERT INTO t VALUES (?1)", [x]))
+    fn insert(committer: &Arc<Committer>, x: i64) -> Ticket<usize> {
+        committer.submit(move |c| c.execute("INSERT INTO t VALUES (?1)", [x]))
+    }
+
+    fn sum(committer: &Arc<Committer>) -> i64 {
+        let ticket =
+            committer.submit(|c| c.query_row("SELECT sum(x) FROM t", [], |row| row.get(0)));
+        ticket.wait().unwrap()
     }
 
     #[test]
     fn work_that_fails_is_undone_alone() {
-        let connection = table();
-        let (one, first) = insert(1);
-        let (twice, second) = Command::new(|c| {
-            c.execute("INSERT INTO t VALUES (2)", [])?;
-            c.execute("INSERT INTO t VALUES (1)", [])
-        });
-        let (three, third) = insert(3);
-        commit(&connection, vec![one, twice, three]);
+        let committer = committer();
+        let first = insert(&committer, 1);
+        let second = committer.submit(|c| c.execute("INSERT INTO t VALUES (2), (1)", []));
+        let third = insert(&committer, 3);
+        // One of them commits for all.
         assert!(first.wait().is_ok());
         assert!(second.wait().is_err());
         assert!(third.wait().is_ok());
-        let sum: i64 = connection
-            .query_row("SELECT sum(x) FROM t", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(sum, 4);
+        assert_eq!(sum(&committer), 4);
     }
 
     #[test]
-    fn everything_queued_is_written_before_the_thread_ends() {
-        let (sender, receiver) = crossbeam_channel::unbounded();
-        let mut tickets = Vec::new();
-        for x in 0..2_000 {
-            let (command, ticket) = insert(x);
-            sender.send(command).unwrap();
-            tickets.push(ticket);
-        }
-        sender
-            .send(Command::lazy(|c| {
-                c.execute("DELETE FROM t WHERE x = 0", []).map(drop)
-            }))
-            .unwrap();
-        drop(sender);
-        run(table(), &receiver);
+    fn many_threads_share_commits() {
+        let committer = committer();
+        std::thread::scope(|scope| {
+            for thread in 0..16 {
+                let committer = &committer;
+                scope.spawn(move || {
+                    for x in 0..500 {
+                        insert(committer, thread * 500 + x).wait().unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(sum(&committer), 8_000 * 7_999 / 2);
+    }
+
+    #[test]
+    fn everything_queued_is_written_before_the_end() {
+        let committer = committer();
+        let tickets: Vec<_> = (0..2_000).map(|x| insert(&committer, x)).collect();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        committer.submit_lazily(move |c| {
+            let deleted = c.execute("DELETE FROM t WHERE x = 0", [])?;
+            sender.send(deleted).unwrap();
+            Ok(())
+        });
+        committer.close();
+        assert_eq!(receiver.recv(), Ok(1));
         assert!(tickets.into_iter().all(|ticket| ticket.wait().is_ok()));
     }
 
     #[test]
-    fn a_ticket_for_a_closed_journal_is_an_error() {
-        let (command, ticket) = insert(1);
-        drop(command);
-        assert!(ticket.wait().is_err());
+    fn lazy_work_is_written_by_itself() {
+        let committer = committer();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| committer.write_lazily());
+            committer.submit_lazily(move |_| {
+                sender.send(()).unwrap();
+                Ok(())
+            });
+            assert_eq!(receiver.recv(), Ok(()));
+            committer.close();
+        });
+    }
+
+    #[test]
+    fn work_for_a_closed_journal_is_an_error() {
+        let committer = committer();
+        committer.close();
+        assert!(insert(&committer, 1).wait().is_err());
     }
 }

@@ -1,7 +1,6 @@
 //! The journal on disk: what makes an accepted payment survive a power cut (`lifecycle.md`).
 //!
-//! One thread owns the file. Everybody else sends it work; what has gathered while one commit was
-//! written is done together in the next one, so that many callers share one fsync.
+//! Many callers share one commit, and one fsync: see [`commit`].
 
 mod commit;
 mod orders;
@@ -9,12 +8,12 @@ mod refunds;
 mod store;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Sender;
 use rusqlite::Connection;
 
-use self::commit::Command;
+use self::commit::Committer;
 pub(crate) use self::commit::Ticket;
 pub(crate) use self::orders::{Accepted, StoredOrder};
 pub(crate) use self::refunds::BegunRefund;
@@ -23,23 +22,24 @@ use crate::text::{Text, text};
 
 /// The journal of one register.
 pub(crate) struct Journal {
-    queue: std::sync::Mutex<Option<Sender<Command>>>,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    committer: Arc<Committer>,
+    /// Writes what nobody waits for.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Journal {
     /// Opens or creates the journal and locks it against every other process. `merchant` is who
     /// it belongs to; another merchant's journal is refused.
     pub(crate) fn open(path: Option<&Path>, merchant: &str) -> Result<Self, Text> {
-        let connection = store::open(path, merchant)?;
-        let (sender, receiver) = crossbeam_channel::unbounded();
+        let committer = Committer::new(store::open(path, merchant)?);
+        let for_thread = Arc::clone(&committer);
         let thread = std::thread::Builder::new()
             .name("cloudpay-journal".to_owned())
-            .spawn(move || commit::run(connection, &receiver))
+            .spawn(move || for_thread.write_lazily())
             .map_err(|error| text!("无法创建线程：{error}", "can't start a thread: {error}"))?;
         Ok(Self {
-            queue: std::sync::Mutex::new(Some(sender)),
-            thread: std::sync::Mutex::new(Some(thread)),
+            committer,
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -48,12 +48,7 @@ impl Journal {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Ticket<T> {
-        let (command, ticket) = Command::new(work);
-        if let Some(queue) = lock(&self.queue).as_ref() {
-            // The thread outlives the queue: sending can't fail while the queue is there.
-            let _ = queue.send(command);
-        }
-        ticket
+        self.committer.submit(work)
     }
 
     /// Like [`Journal::submit`] for what nobody waits for: it rides on somebody else's commit, or
@@ -62,17 +57,15 @@ impl Journal {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) {
-        if let Some(queue) = lock(&self.queue).as_ref() {
-            let _ = queue.send(Command::lazy(work));
-        }
+        self.committer.submit_lazily(work);
     }
 
     /// Writes what is queued, closes the file and gives up the lock. Later work is refused.
     pub(crate) fn close(&self) {
-        drop(lock(&self.queue).take());
+        self.committer.close();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            // A panic there was already answered to everyone who waited.
+            // Nothing in it panics; if it did, everybody who waited has been answered.
             let _ = thread.join();
         }
     }

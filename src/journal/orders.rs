@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Journal, Ticket};
 use crate::model::{Evidence, Order, OrderState, Payment, Platform, Source, TradeType};
+use crate::object::Object;
 
 /// An order as the journal has it.
 #[derive(Clone, Debug)]
@@ -57,7 +58,8 @@ const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform,
      order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
      evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms";
 
-const OPEN: &str = "state IN ('paying', 'code_ready', 'unknown')";
+/// As the index `orders_open` has it.
+const OPEN: &str = "(state = 'paying' OR state = 'code_ready' OR state = 'unknown')";
 
 /// Keys of `order_content` that hold the payment code or say who the customer is.
 const PRIVATE_KEYS: [&str; 7] = [
@@ -295,17 +297,69 @@ fn wrong(column: usize) -> rusqlite::Error {
 /// The gateway's words without the payment code and the customer's identity
 /// (`lifecycle.md`, invariant 7). Words that can't be read are not kept at all.
 pub(super) fn without_private(content: &RawValue) -> Option<String> {
-    fn clean(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(map) => {
-                map.retain(|key, _| !PRIVATE_KEYS.contains(&key.as_str()));
-                map.values_mut().for_each(clean);
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(clean),
-            _ => {}
-        }
+    let mut kept = String::with_capacity(content.get().len());
+    keep(content.get(), &mut kept, 0)?;
+    Some(kept)
+}
+
+/// No order's content is nested like this.
+const MAX_DEPTH: usize = 32;
+
+/// Copies a JSON text without its private keys; what has none stays as it was written.
+fn keep(text: &str, kept: &mut String, depth: usize) -> Option<()> {
+    if depth > MAX_DEPTH {
+        return None;
     }
-    let mut value = serde_json::from_str(content.get()).ok()?;
-    clean(&mut value);
-    Some(value.to_string())
+    match text.as_bytes().first()? {
+        b'{' => {
+            kept.push('{');
+            for (key, value) in Object::parse(text)?.entries() {
+                if !PRIVATE_KEYS.contains(&key) {
+                    if !kept.ends_with('{') {
+                        kept.push(',');
+                    }
+                    kept.push_str(&serde_json::to_string(key).ok()?);
+                    kept.push(':');
+                    keep(value.get(), kept, depth + 1)?;
+                }
+            }
+            kept.push('}');
+        }
+        b'[' => {
+            kept.push('[');
+            for value in serde_json::from_str::<Vec<&RawValue>>(text).ok()? {
+                if !kept.ends_with('[') {
+                    kept.push(',');
+                }
+                keep(value.get(), kept, depth + 1)?;
+            }
+            kept.push(']');
+        }
+        _ => kept.push_str(text),
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(text: &str) -> Option<String> {
+        without_private(&RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn private_keys_are_left_out_wherever_they_are() {
+        let text = r#"{"open_id":"o", "a":[{"author_code":"1","b":1.50}, [], {"user\u005fid":"u"}],
+            "sub_open_id":"s", "c":{}, "text":"{\"open_id\":1}"}"#;
+        let expected = r#"{"a":[{"b":1.50},[],{}],"c":{},"text":"{\"open_id\":1}"}"#;
+        assert_eq!(kept(text).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn endless_nesting_is_not_kept() {
+        let deep = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(kept(&deep(30)), Some(deep(30)));
+        assert_eq!(kept(&deep(100_000)), None);
+    }
 }

@@ -16,8 +16,10 @@ CREATE TABLE orders (
     total_fee           INTEGER NOT NULL,
     payment_code        TEXT,              -- first two and last four digits only
     content_sha256      BLOB    NOT NULL,  -- of everything asked for but the payment code
-    state               TEXT    NOT NULL CHECK (state IN ('paying', 'code_ready', 'unknown',
-                            'paid', 'failed', 'closed', 'reversed', 'refunded', 'reentry')),
+    state               TEXT    NOT NULL CHECK (state = 'paying' OR state = 'code_ready' OR
+                            state = 'unknown' OR state = 'paid' OR state = 'failed' OR
+                            state = 'closed' OR state = 'reversed' OR state = 'refunded' OR
+                            state = 'reentry'),  -- with IN, SQLite builds a table for each check
     code_url            TEXT,
     transaction_id      TEXT,              -- WeChat's or Alipay's number
     time_end            INTEGER,           -- when it was paid, seconds since 1970, gateway's clock
@@ -37,7 +39,7 @@ CREATE TABLE orders (
 ) STRICT;
 
 CREATE INDEX orders_open ON orders (created_ms)
-    WHERE state IN ('paying', 'code_ready', 'unknown');
+    WHERE state = 'paying' OR state = 'code_ready' OR state = 'unknown';
 CREATE INDEX orders_unreported ON orders (created_ms) WHERE reported = 0;
 CREATE INDEX orders_watched ON orders (watch_until_ms) WHERE watch_until_ms IS NOT NULL;
 CREATE INDEX orders_final ON orders (final_ms) WHERE final_ms IS NOT NULL;
@@ -49,8 +51,9 @@ CREATE TABLE refunds (
     total_fee           INTEGER NOT NULL,
     refund_fee          INTEGER NOT NULL,
     content_sha256      BLOB    NOT NULL,
-    state               TEXT    NOT NULL CHECK (state IN ('unknown', 'refused', 'processing',
-                            'success', 'failed', 'manual', 'closed')),
+    state               TEXT    NOT NULL CHECK (state = 'unknown' OR state = 'refused' OR
+                            state = 'processing' OR state = 'success' OR state = 'failed' OR
+                            state = 'manual' OR state = 'closed'),
     refund_id           TEXT,
     message             TEXT    NOT NULL,
     refund_content      TEXT,              -- the gateway's last authenticated words, JSON

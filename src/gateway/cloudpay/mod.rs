@@ -16,12 +16,13 @@ use serde_json::value::RawValue;
 
 use self::authen::AuthenKey;
 use super::{
-    Answer, Call, Gateway, Object, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence,
-    no_amount, other_order, printable, same_amount,
+    Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence, no_amount,
+    other_order, printable, same_amount,
 };
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{Evidence, OrderState, Platform, Refund, Report, TradeType};
+use crate::object::Object;
 use crate::telemetry::Upload;
 use crate::text::{Text, text};
 

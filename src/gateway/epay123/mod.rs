@@ -9,12 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::sign::AppSecret;
-use super::{
-    Answer, Call, Gateway, Object, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence,
-};
+use super::{Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence};
 use crate::config::{EpayKeys, Merchant};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{Evidence, OrderState, Refund, RefundState};
+use crate::object::Object;
 use crate::text::{Text, text};
 
 /// The epay123 gateway for one application.

@@ -1,0 +1,193 @@
+//! What is due: payments at once, everything else at its time. Orders that wait for a time wait
+//! here, not on a thread.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::Live;
+use crate::lock;
+
+/// A turn of an order that is due at some time. Turns that were overtaken by another are skipped
+/// by the worker that gets them.
+pub(super) struct Due {
+    pub(super) at: Instant,
+    pub(super) turn: u64,
+    pub(super) live: Arc<Live>,
+}
+
+impl Due {
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.turn)
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// What a worker does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Payments first, then whatever is due.
+    Everything,
+    /// Nothing but payments: a sale never waits behind other people's passwords.
+    PaymentsOnly,
+}
+
+/// What the workers share.
+#[derive(Default)]
+pub(super) struct Agenda {
+    state: Mutex<State>,
+    /// Rung for a worker that does everything.
+    everything: Condvar,
+    /// Rung for the one that does payments only.
+    payments_only: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    payments: VecDeque<Due>,
+    timed: BinaryHeap<Reverse<Due>>,
+    /// Sleeping workers of either duty.
+    sleeping: usize,
+    sleeping_for_payments: usize,
+    /// When the first of the sleeping workers wakes by itself.
+    wakes_at: Option<Instant>,
+    closed: bool,
+}
+
+impl Agenda {
+    /// A payment that is due now.
+    pub(super) fn add_payment(&self, due: Due) {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        state.payments.push_back(due);
+        if state.sleeping_for_payments > 0 {
+            self.payments_only.notify_one();
+        } else if state.sleeping > 0 {
+            self.everything.notify_one();
+        }
+    }
+
+    /// Anything that is due at its time.
+    pub(super) fn add_timed(&self, due: Due) {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        state.timed.push(Reverse(due));
+        self.have_time_kept(&state);
+    }
+
+    /// The next thing to do; blocks until there is one. `None` at the end.
+    pub(super) fn next(&self, duty: Duty) -> Option<Due> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closed {
+                return None;
+            }
+            let due = match (state.payments.pop_front(), duty) {
+                (None, Duty::Everything) => state.take_timed(),
+                (payment, _) => payment,
+            };
+            if due.is_some() {
+                // This worker no longer watches the clock.
+                self.have_time_kept(&state);
+                return due;
+            }
+            state = match duty {
+                Duty::Everything => self.sleep(state),
+                Duty::PaymentsOnly => self.sleep_for_payments(state),
+            };
+        }
+    }
+
+    /// Nothing more is given out.
+    pub(super) fn close(&self) {
+        *lock(&self.state) = State {
+            closed: true,
+            ..State::default()
+        };
+        self.everything.notify_all();
+        self.payments_only.notify_all();
+    }
+
+    /// Wakes a worker when nobody would wake in time for what is due first.
+    fn have_time_kept(&self, state: &State) {
+        if state.sleeping > 0 && state.first_is_before(state.wakes_at) {
+            self.everything.notify_one();
+        }
+    }
+
+    /// Sleeps until rung for, or until what is due first, unless another worker does that already.
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.sleeping += 1;
+        let alarm = state
+            .first_at()
+            .filter(|_| state.first_is_before(state.wakes_at));
+        state = match alarm {
+            Some(at) => {
+                state.wakes_at = Some(at);
+                let left = at.saturating_duration_since(Instant::now());
+                let woken = self.everything.wait_timeout(state, left);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let woken = self.everything.wait(state);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        state.sleeping = state.sleeping.saturating_sub(1);
+        if alarm.is_some() && state.wakes_at == alarm {
+            state.wakes_at = None;
+        }
+        state
+    }
+
+    fn sleep_for_payments<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.sleeping_for_payments += 1;
+        let woken = self.payments_only.wait(state);
+        state = woken.unwrap_or_else(PoisonError::into_inner);
+        state.sleeping_for_payments = state.sleeping_for_payments.saturating_sub(1);
+        state
+    }
+}
+
+impl State {
+    fn first_at(&self) -> Option<Instant> {
+        self.timed.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Whether something is due before then, or at all when `then` is `None`.
+    fn first_is_before(&self, then: Option<Instant>) -> bool {
+        self.first_at()
+            .is_some_and(|first| then.is_none_or(|then| first < then))
+    }
+
+    fn take_timed(&mut self) -> Option<Due> {
+        if self.first_at()? > Instant::now() {
+            return None;
+        }
+        self.timed.pop().map(|Reverse(due)| due)
+    }
+}
