@@ -312,35 +312,68 @@ impl Connector for MarkWrites {
         let outer = CONNECTING.replace(true);
         let made = self.0.connect(details, chained);
         CONNECTING.set(outer);
-        Ok(made?.map(MarkedTransport))
+        Ok(made?.map(|transport| MarkedTransport {
+            transport,
+            held: Vec::new(),
+        }))
     }
 }
 
+/// Holds a request back until its answer is waited for: head and body leave in one piece, as one
+/// TLS record, in one system call.
 #[derive(Debug)]
-struct MarkedTransport<T>(T);
+struct MarkedTransport<T> {
+    transport: T,
+    held: Vec<u8>,
+}
+
+impl<T: Transport> MarkedTransport<T> {
+    fn flush(&mut self, timeout: NextTimeout) -> Result<(), UreqError> {
+        let amount = self.held.len();
+        if amount == 0 {
+            return Ok(());
+        }
+        WRITTEN.set(true);
+        let output = self.transport.buffers().output().get_mut(..amount);
+        output
+            .ok_or(UreqError::ConnectionFailed)?
+            .copy_from_slice(&self.held);
+        self.held.clear();
+        self.transport.transmit_output(amount, timeout)
+    }
+}
 
 impl<T: Transport> Transport for MarkedTransport<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.transport.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), UreqError> {
-        if !CONNECTING.get() {
-            WRITTEN.set(true);
+        if CONNECTING.get() {
+            return self.transport.transmit_output(amount, timeout);
         }
-        self.0.transmit_output(amount, timeout)
+        let output = self.transport.buffers().output();
+        let room = output.len();
+        let part = output.get(..amount).ok_or(UreqError::ConnectionFailed)?;
+        let part = part.to_vec();
+        if self.held.len() + amount > room {
+            self.flush(timeout)?;
+        }
+        self.held.extend(part);
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, UreqError> {
-        self.0.await_input(timeout)
+        self.flush(timeout)?;
+        self.transport.await_input(timeout)
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.is_open()
+        self.held.is_empty() && self.transport.is_open()
     }
 
     fn is_tls(&self) -> bool {
-        self.0.is_tls()
+        self.transport.is_tls()
     }
 }
 
