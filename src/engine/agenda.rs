@@ -103,9 +103,6 @@ impl Agenda {
     pub(super) fn next(&self, duty: Duty) -> Option<Due> {
         let mut state = lock(&self.state);
         loop {
-            if state.closed {
-                return None;
-            }
             let due = match (state.payments.pop_front(), duty) {
                 (None, Duty::Everything) => state.take_timed(),
                 (payment, _) => payment,
@@ -115,6 +112,9 @@ impl Agenda {
                 self.have_time_kept(&state);
                 return due;
             }
+            if state.closed {
+                return None;
+            }
             state = match duty {
                 Duty::Everything => self.sleep(state),
                 Duty::PaymentsOnly => self.sleep_for_payments(state),
@@ -122,12 +122,12 @@ impl Agenda {
         }
     }
 
-    /// Nothing more is given out.
+    /// Nothing more is taken. Payments that wait are still given out: they were accepted.
     pub(super) fn close(&self) {
-        *lock(&self.state) = State {
-            closed: true,
-            ..State::default()
-        };
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.timed.clear();
+        drop(state);
         self.everything.notify_all();
         self.payments_only.notify_all();
     }

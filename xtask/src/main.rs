@@ -1,5 +1,6 @@
 //! Chores of the project, as `cargo xtask NAME`.
 
+mod bench;
 mod chaos;
 mod dist;
 mod fuzz;
@@ -17,6 +18,8 @@ cargo xtask test      run every check and every test
 cargo xtask chaos     let registers pay while everything fails, then compare the books
                       (--seed S --payments N; --soak MINUTES measures what registers use)
 cargo xtask fuzz      feed everything that comes from outside with nonsense (--seconds N for each target)
+cargo xtask bench     measure the library beside what a shop would use instead; writes docs/benchmarks.md
+                      (--rounds N)
 cargo xtask dist      build the packages: DLLs for Windows 7 and newer, shared libraries for Linux, NuGet
                       (dist windows, dist linux: only those)
 cargo xtask header    write include/cloudpay.h anew from src/ffi (--check: only compare)
@@ -34,6 +37,10 @@ fn main() -> ExitCode {
         Some("fuzz") => {
             let arguments: Vec<String> = std::env::args().skip(2).collect();
             fuzz::seconds(&arguments).and_then(fuzz::run_every)
+        }
+        Some("bench") => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            bench::run_with_arguments(&arguments)
         }
         Some("dist") => dist::run(std::env::args().nth(2).as_deref()),
         Some("header") => header::write(std::env::args().any(|arg| arg == "--check")),

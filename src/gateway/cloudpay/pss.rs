@@ -48,7 +48,10 @@ impl SigningKey {
     }
 
     /// Signs a content: base64 with padding. The private operation is blinded.
-    pub(crate) fn sign(&self, content: &[u8]) -> Result<String, Text> {
+    ///
+    /// # Errors
+    /// When the operating system's random source fails.
+    pub fn sign(&self, content: &[u8]) -> Result<String, Text> {
         // RFC 8017, 9.1.1: emLen - hLen - 2 is the longest salt there is room for.
         let salt = (self.0.n().bits() - 1).div_ceil(8) - DIGEST - 2;
         let scheme = Pss::new_blinded_with_salt::<Sha256>(salt);

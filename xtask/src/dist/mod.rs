@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::tools::target_folder;
 
 /// Version of everything that is shipped.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Builds the packages of one platform, or of all.
 pub(crate) fn run(which: Option<&str>) -> Result<(), String> {

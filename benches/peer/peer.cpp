@@ -4,6 +4,7 @@
 //   peer good   CONF THREADS PAYMENTS PREFIX   one handle a thread, kept connections and sessions
 //   peer bare   CONF PAYMENTS PREFIX           no client at all: ready-made requests, one connection
 //   peer approve CONF ORDERS PREFIX            asks every 6 s, as the manual says
+//   peer crypto CONF TIMES PREFIX              signs a refund, verifies a notification
 //
 // Prints one line of JSON, as the library's client does.
 #include <curl/curl.h>
@@ -11,7 +12,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
@@ -24,7 +27,7 @@
 #include <thread>
 #include <vector>
 
-#include "stats.h"
+#include "../stats.h"
 
 namespace {
 
@@ -357,12 +360,57 @@ void approve(const Shop &shop, int orders, const std::string &prefix)
         thread.join();
 }
 
+// What OpenSSL takes for a refund's signature, and OpenSSL with jsoncpp for a notification.
+void crypto(const Shop &shop, int times)
+{
+    std::string pem = shop.trade["private_key"].asString(), content(600, 'x');
+    BIO *file = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(file, nullptr, nullptr, nullptr);
+    if (!key)
+        throw std::runtime_error("the private key");
+    std::vector<uint64_t> signing, verifying;
+    for (int i = 0; i < times; i++) {
+        uint64_t begin = now_ns(CLOCK_MONOTONIC);
+        unsigned char signature[512];
+        size_t length = sizeof signature;
+        EVP_MD_CTX *context = EVP_MD_CTX_new();
+        EVP_PKEY_CTX *options = nullptr;
+        if (EVP_DigestSignInit(context, &options, EVP_sha256(), nullptr, key) != 1 ||
+            EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_MAX) != 1 ||
+            EVP_DigestSign(context, signature, &length,
+                           reinterpret_cast<const unsigned char *>(content.data()),
+                           content.size()) != 1)
+            throw std::runtime_error("EVP_DigestSign");
+        EVP_MD_CTX_free(context);
+        signing.push_back(now_ns(CLOCK_MONOTONIC) - begin);
+    }
+    Json::Value order;
+    order["order_content"]["out_trade_no"] = "N1";
+    order["order_content"]["body"] = content;
+    std::string body = envelope(shop, order);
+    for (int i = 0; i < 20 * times; i++) {
+        uint64_t begin = now_ns(CLOCK_MONOTONIC);
+        Json::Value request = parse(body);
+        std::string text = request["request_content"].asString();
+        if (authen_code(shop.key, text) != request["authen_info"]["a"]["authen_code"].asString())
+            throw std::runtime_error("not authentic");
+        verifying.push_back(now_ns(CLOCK_MONOTONIC) - begin);
+    }
+    printf("{\"times\":%d", times);
+    print_times("pss_us", signing.data(), signing.size());
+    print_times("verify_us", verifying.data(), verifying.size());
+    printf("}\n");
+    EVP_PKEY_free(key);
+    BIO_free(file);
+}
+
 } // namespace
 
 int main(int count, char **words)
 {
     if (count < 5) {
-        fprintf(stderr, "peer manual|good CONF THREADS PAYMENTS PREFIX, bare|approve CONF N PREFIX\n");
+        fprintf(stderr, "peer manual|good CONF THREADS PAYMENTS PREFIX, bare|approve|crypto CONF N PREFIX\n");
         return 2;
     }
     curl_global_init(CURL_GLOBAL_ALL);
@@ -371,6 +419,8 @@ int main(int count, char **words)
         Shop shop = read_shop(words[2]);
         if (mode == "bare")
             bare(shop, atoi(words[3]), words[4]);
+        else if (mode == "crypto")
+            crypto(shop, atoi(words[3]));
         else if (mode == "approve")
             approve(shop, atoi(words[3]), words[4]);
         else
