@@ -140,7 +140,7 @@ std::string pay_request(const Shop &shop, const std::string &number, const std::
 std::string query_request(const Shop &shop, const std::string &number)
 {
     Json::Value content = content_of(shop);
-    content["order_content"]["out_trade_no"] = number;
+    content["out_trade_no"] = number;
     return envelope(shop, content);
 }
 
