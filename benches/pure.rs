@@ -1,5 +1,5 @@
 //! The parts that need no network: `cargo bench`.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::ffi::{CString, c_char};
 use std::hint::black_box;
