@@ -22,7 +22,7 @@ fn start(charset: &str) {
     let conf = format!(
         r#"{{"common_conf": {{"journal_path": ":memory:", "log_path": "off", "charset": "{charset}",
             "domains": ["https://127.0.0.1:1"], "connect_timeout_ms": 100, "request_timeout_ms": 100,
-            "submit_window_ms": 0, "fini_timeout_ms": 1000, "worker_threads": 2}},
+            "submit_window_ms": 0, "reverse_after_ms": 0, "fini_timeout_ms": 1000, "worker_threads": 2}},
             "trade_conf": {{"out_mch_id": "m", "out_sub_mch_id": "s", "out_shop_id": "h",
             "device_id": "d", "authen_key": "key", "spbill_create_ip": "127.0.0.1"}}}}"#
     );

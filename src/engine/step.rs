@@ -320,8 +320,7 @@ impl Track {
     /// Gives up taking the order back, and goes on asking what became of it.
     pub(crate) fn abandon_take_back(&mut self, rules: &Rules, now: Instant) -> Step {
         if self.order.state.is_final() {
-            self.stage = Stage::Rest;
-            return Step::default();
+            return self.keep_watching(now);
         }
         self.stage = Stage::Poll;
         self.poll_again(rules, now, None)
@@ -721,10 +720,12 @@ impl Track {
     }
 
     fn keep_watching(&mut self, now: Instant) -> Step {
-        if self.stage != Stage::Watch {
+        if self.watch_until_ms.is_none() {
             self.stage = Stage::Rest;
             return Step::default();
         }
+        // Also after somebody tried to take it back: that proves nothing about what comes late.
+        self.stage = Stage::Watch;
         let next = WATCH
             .iter()
             .map(|after| self.watch_from + *after)
@@ -1222,6 +1223,17 @@ mod tests {
         life.hear(Task::Query, state(OrderState::Paid));
         assert_eq!(life.state(), OrderState::Paid);
         assert!(life.track.order.late);
+    }
+
+    #[test]
+    fn a_failed_order_is_watched_on_after_a_cancel() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, state(OrderState::Failed));
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        let next = life.at(15.0).hear(Task::Query, state(OrderState::Failed));
+        let times = life.queries(next, || state(OrderState::Failed));
+        assert_eq!(times, [30.0, 60.0, 90.0]);
+        assert!(life.track.at_rest());
     }
 
     #[test]

@@ -58,7 +58,7 @@ const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform,
      order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
      evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms";
 
-/// As the index `orders_open` has it.
+/// Such an order has not been reported either: the index of those finds it.
 const OPEN: &str = "(state = 'paying' OR state = 'code_ready' OR state = 'unknown')";
 
 /// Keys of `order_content` that hold the payment code or say who the customer is.
@@ -125,7 +125,11 @@ impl Journal {
         let now = crate::clock::now_ms();
         self.submit(move |db| {
             db.execute("UPDATE orders SET recovered = 1 WHERE reported = 0", [])?;
-            let mut orders = select(db, &format!("{OPEN} ORDER BY created_ms"), [])?;
+            let mut orders = select(
+                db,
+                &format!("reported = 0 AND {OPEN} ORDER BY created_ms"),
+                [],
+            )?;
             orders.extend(select(db, "watch_until_ms > ?1", [now])?);
             Ok(orders)
         })

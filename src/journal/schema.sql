@@ -38,8 +38,6 @@ CREATE TABLE orders (
     reported            INTEGER NOT NULL   -- 1: the register was told the final state
 ) STRICT;
 
-CREATE INDEX orders_open ON orders (created_ms)
-    WHERE state = 'paying' OR state = 'code_ready' OR state = 'unknown';
 CREATE INDEX orders_unreported ON orders (created_ms) WHERE reported = 0;
 CREATE INDEX orders_watched ON orders (watch_until_ms) WHERE watch_until_ms IS NOT NULL;
 CREATE INDEX orders_final ON orders (final_ms) WHERE final_ms IS NOT NULL;

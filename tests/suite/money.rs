@@ -455,6 +455,36 @@ fn a_reverse_is_proven_by_the_query_after_it() {
     assert!(ledger("queries") >= queries + 2, "one before, one after");
 }
 
+/// A late payment is never silent. A register that cancels what has failed, to be sure, still hears of the charge
+/// that comes after it.
+#[test]
+fn a_cancel_does_not_end_the_watch_for_a_late_payment() {
+    let shop = Shop::with(Options {
+        late_fail_ms: 3_000,
+        ..Options::default()
+    })
+    .common("reverse_after_ms", 0);
+    let register = shop.register();
+    register.raw("set_callback", None, -1).expect(0);
+    let number = shop.number();
+    register.pay(&number, &code("912")).expect(0);
+    register.wait(&number).expect(-1);
+    register
+        .call("cancel_order", &json!({"out_trade_no": number}))
+        .expect(0);
+    let mut codes = Vec::new();
+    while codes.last() != Some(&0) {
+        let news = register
+            .news()
+            .recv_timeout(crate::support::PATIENCE)
+            .unwrap();
+        codes.push(news.code);
+    }
+    assert_eq!(codes, [-1, 0]);
+    let order = register.query(&number).expect(0).json();
+    assert_eq!(order["late"], true);
+}
+
 /// The late payment: it lands after the reverse, or after a proven failure, and is surfaced.
 #[test]
 fn a_late_payment_is_surfaced() {
