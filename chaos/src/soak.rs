@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::till::Till;
 
 /// Between two customers of a cashier.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 /// How often a register is measured.
 const LOOK: Duration = Duration::from_secs(5);
 /// The run in so many equal parts: the first is for warming up, and the last is held against the

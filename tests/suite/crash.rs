@@ -304,6 +304,39 @@ fn an_upgrade_loses_nothing() {
     refused(&shop.conf, "corrupt");
 }
 
+/// Invariant 10. The journals in `tests/journals`, each written by the library of its time, open with
+/// all that is in them: an order that was paid and refunded, and one that was never finished.
+#[test]
+fn journals_of_every_schema_open() {
+    let journals: Vec<_> = std::fs::read_dir(crate::support::root().join("tests/journals"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(!journals.is_empty());
+    for journal in journals {
+        let shop = Shop::open();
+        let path = shop.folder.0.join("register.journal");
+        std::fs::copy(&journal, &path).unwrap();
+        let register = shop.register();
+        let paid = register.begin_wait("sz0100old1", Duration::ZERO).get();
+        let order = paid.expect(0).json();
+        assert_eq!(order["total_fee"], 100);
+        assert!(order["transaction_id"].is_string());
+        let pending = register.raw("pending_orders", None, 1 << 16).expect(0);
+        let pending = pending.json();
+        assert_eq!(pending["orders"][0]["out_trade_no"], "sz0100old2");
+        assert_eq!(pending["orders"][0]["recovered"], true);
+        register.fini();
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let refund: (String, i64) = db
+            .query_row("SELECT out_trade_no, refund_fee FROM refunds", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(refund, ("sz0100old1".to_owned(), 40), "{journal:?}");
+    }
+}
+
 /// A journal that was cut off anywhere is refused and stays as it is: what is missing would be
 /// forgotten.
 #[test]

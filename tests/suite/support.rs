@@ -19,21 +19,34 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What the registers of this run are built for: Linux, or Windows' DLLs under Wine.
+/// What the registers of this run are built for: Linux, also with the library built for a
+/// sanitizer, or Windows' DLLs under Wine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     Linux,
+    AddressSanitizer,
+    ThreadSanitizer,
     Wine32,
     Wine64,
+}
+
+impl Host {
+    fn is_windows(self) -> bool {
+        matches!(self, Self::Wine32 | Self::Wine64)
+    }
 }
 
 /// `CLOUDPAY_TEST_HOST` says it; `cargo xtask test` runs the suite for each.
 pub fn host() -> Host {
     match std::env::var("CLOUDPAY_TEST_HOST").as_deref() {
         Err(_) | Ok("linux") => Host::Linux,
+        Ok("address") => Host::AddressSanitizer,
+        Ok("thread") => Host::ThreadSanitizer,
         Ok("wine32") => Host::Wine32,
         Ok("wine64") => Host::Wine64,
-        Ok(other) => panic!("CLOUDPAY_TEST_HOST is {other}: linux, wine32 or wine64"),
+        Ok(other) => {
+            panic!("CLOUDPAY_TEST_HOST is {other}: linux, address, thread, wine32 or wine64")
+        }
     }
 }
 
@@ -44,7 +57,7 @@ pub fn build_folder() -> &'static Path {
         let name = format!("suite-{:?}", host()).to_lowercase();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
-        if host() == Host::Linux {
+        if !host().is_windows() {
             let library = folder.join("libcloudpay.so.1");
             let _ = fs::remove_file(&library);
             std::os::unix::fs::symlink(shared_library(), &library).unwrap();
@@ -103,6 +116,9 @@ pub fn compile(sources: &[&Path], name: &str) -> PathBuf {
     let folder = build_folder();
     let library = match host() {
         Host::Linux => folder.join("libcloudpay.so.1"),
+        Host::AddressSanitizer | Host::ThreadSanitizer => std::env::var("CLOUDPAY_TEST_LIBRARY")
+            .expect("CLOUDPAY_TEST_LIBRARY: `cargo xtask sanitize` sets it")
+            .into(),
         Host::Wine32 | Host::Wine64 => package().join("lib/libcloudpay.dll.a"),
     };
     compile_with(sources, &library, name)
@@ -111,10 +127,10 @@ pub fn compile(sources: &[&Path], name: &str) -> PathBuf {
 /// The same, against a certain library.
 pub fn compile_with(sources: &[&Path], library: &Path, name: &str) -> PathBuf {
     let cpp = sources[0].extension().is_some_and(|end| end == "cpp");
-    let program = match host() {
-        Host::Linux => build_folder().join(name),
-        Host::Wine32 | Host::Wine64 => build_folder().join(name).with_extension("exe"),
-    };
+    let mut program = build_folder().join(name);
+    if host().is_windows() {
+        program.set_extension("exe");
+    }
     let mut compiler = Command::new(compiler(cpp));
     compiler
         .arg(if cpp { "-std=c++11" } else { "-std=c11" })
@@ -127,6 +143,8 @@ pub fn compile_with(sources: &[&Path], library: &Path, name: &str) -> PathBuf {
     match host() {
         // The program finds the library beside itself.
         Host::Linux => compiler.arg("-Wl,-rpath,$ORIGIN"),
+        Host::AddressSanitizer => compiler.args(["-fsanitize=address", "-ldl", "-lm"]),
+        Host::ThreadSanitizer => compiler.args(["-fsanitize=thread", "-ldl", "-lm"]),
         // Windows always looks there; mingw's own libraries go into the program.
         Host::Wine32 | Host::Wine64 => compiler.args(["-static", "-lversion"]),
     };
@@ -139,6 +157,8 @@ pub fn compiler(cpp: bool) -> &'static str {
     match (host(), cpp) {
         (Host::Linux, false) => "cc",
         (Host::Linux, true) => "c++",
+        (Host::AddressSanitizer | Host::ThreadSanitizer, false) => "clang",
+        (Host::AddressSanitizer | Host::ThreadSanitizer, true) => "clang++",
         (Host::Wine32, false) => "i686-w64-mingw32-gcc",
         (Host::Wine32, true) => "i686-w64-mingw32-g++-posix",
         (Host::Wine64, false) => "x86_64-w64-mingw32-gcc",
@@ -150,8 +170,13 @@ pub fn compiler(cpp: bool) -> &'static str {
 /// itself: killing it kills the program.
 pub fn program(path: &Path) -> Command {
     static READY: OnceLock<()> = OnceLock::new();
-    if host() == Host::Linux {
-        return Command::new(path);
+    if !host().is_windows() {
+        let mut command = Command::new(path);
+        // The first finding ends the program, and with it the test.
+        command
+            .env("ASAN_OPTIONS", "abort_on_error=1")
+            .env("TSAN_OPTIONS", "halt_on_error=1:abort_on_error=1");
+        return command;
     }
     // Wine's own files are made once, and not by several programs at the same time.
     READY.get_or_init(|| {

@@ -6,6 +6,7 @@ mod dist;
 mod fuzz;
 mod header;
 mod pay;
+mod sanitize;
 mod test;
 mod tools;
 mod wine;
@@ -18,6 +19,7 @@ cargo xtask test      run every check and every test
 cargo xtask chaos     let registers pay while everything fails, then compare the books
                       (--seed S --payments N; --soak MINUTES measures what registers use)
 cargo xtask fuzz      feed everything that comes from outside with nonsense (--seconds N for each target)
+cargo xtask sanitize  run C registers with the library built for AddressSanitizer and ThreadSanitizer
 cargo xtask bench     measure the library beside what a shop would use instead; writes docs/benchmarks.md
                       (--rounds N)
 cargo xtask dist      build the packages: DLLs for Windows 7 and newer, shared libraries for Linux, NuGet
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
             let arguments: Vec<String> = std::env::args().skip(2).collect();
             bench::run_with_arguments(&arguments)
         }
+        Some("sanitize") => sanitize::run(),
         Some("dist") => dist::run(std::env::args().nth(2).as_deref()),
         Some("header") => header::write(std::env::args().any(|arg| arg == "--check")),
         _ => {

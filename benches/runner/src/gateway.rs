@@ -14,8 +14,8 @@ pub struct Gateway {
     process: Child,
     pub folder: PathBuf,
     pub control: String,
+    pub order_prefix: String,
     conf: Value,
-    prefix: String,
     build: PathBuf,
     runs: Cell<u32>,
 }
@@ -51,7 +51,7 @@ impl Gateway {
             folder: folder.to_owned(),
             control,
             conf: serde_json::from_slice(&conf).unwrap(),
-            prefix,
+            order_prefix: prefix,
             build: build.to_owned(),
             runs: Cell::new(0),
         }
@@ -80,7 +80,7 @@ impl Gateway {
     /// A beginning for order numbers that no other run has.
     pub fn prefix(&self) -> String {
         self.runs.set(self.runs.get() + 1);
-        format!("{}b{:03}", self.prefix, self.runs.get())
+        format!("{}b{:03}", self.order_prefix, self.runs.get())
     }
 
     pub fn command(&self, program: &str) -> Command {

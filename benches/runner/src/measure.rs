@@ -199,11 +199,12 @@ pub fn journals(gateway: &Gateway, rounds: usize, report: &mut Report) {
             (orders, gateway.conf(&name, 1).display().to_string())
         })
         .collect();
+    let old = format!("{}old0000005", gateway.order_prefix);
     for _ in 0..rounds {
         for (orders, conf) in &confs {
             let result = gateway.run("client", &["start", conf, "0"]);
             report.add(format!("journal {orders} init"), number(&result["init_us"]));
-            let result = gateway.run("client", &["query", conf, "old0000005", "2000"]);
+            let result = gateway.run("client", &["query", conf, &old, "2000"]);
             report.add(
                 format!("journal {orders} accept"),
                 number(&result["call_us"][0]),
@@ -229,6 +230,7 @@ fn fill(gateway: &Gateway, name: &str, orders: usize) {
         .collect::<Result<_, _>>()
         .unwrap();
     let columns = columns.join(", ");
+    let prefix = &gateway.order_prefix;
     db.execute_batch(&format!(
         "PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA synchronous = OFF;
@@ -236,10 +238,10 @@ fn fill(gateway: &Gateway, name: &str, orders: usize) {
          WITH RECURSIVE number(n) AS
              (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {orders} - 10)
          INSERT INTO orders (out_trade_no, {columns})
-             SELECT printf('old%07d', n), {columns} FROM number
-             JOIN (SELECT * FROM orders LIMIT 1);
-         UPDATE orders SET out_trade_no = 'old0000005'
-             WHERE rowid = 5 AND NOT EXISTS (SELECT 1 FROM orders WHERE out_trade_no = 'old0000005');
+             SELECT printf('{prefix}old%07d', n), {columns} FROM number
+             JOIN (SELECT * FROM orders LIMIT 1) WHERE n <= {orders} - 10;
+         UPDATE orders SET out_trade_no = '{prefix}old0000005'
+             WHERE rowid = 5 AND {orders} = 10;
          PRAGMA wal_checkpoint(TRUNCATE);"
     ))
     .unwrap();

@@ -6,6 +6,8 @@ mod nuget;
 mod package;
 mod windows;
 
+pub(crate) use self::windows::compiler;
+
 use std::path::PathBuf;
 
 use crate::tools::target_folder;

@@ -132,7 +132,7 @@ impl Platform {
 
 /// A compiler that has the sources of its standard library: the win7 targets have no ready-made
 /// one.
-fn compiler() -> Result<PathBuf, String> {
+pub(crate) fn compiler() -> Result<PathBuf, String> {
     const DEBIAN: &str = "/usr/bin/rustc";
     let has_sources = |rustc: &str| {
         let output = Command::new(rustc).args(["--print", "sysroot"]).output();

@@ -1,0 +1,60 @@
+//! The suite's C registers with the library built for a sanitizer: AddressSanitizer looks for
+//! memory errors, ThreadSanitizer for data races.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::dist;
+use crate::tools::{need, run_with, target_folder};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs both.
+pub(crate) fn run() -> Result<(), String> {
+    need(&[
+        ("clang", "clang", "compiles SQLite and the C registers"),
+        (
+            "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.tsan-x86_64.a",
+            "libclang-rt-14-dev",
+            "holds the sanitizers",
+        ),
+    ])?;
+    let compiler = dist::compiler()?;
+    for sanitizer in ["address", "thread"] {
+        println!("\n== The suite with {sanitizer} sanitizer: the first time takes minutes");
+        let library = library(&compiler, sanitizer)?;
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["test", "--test", "suite", "--no-fail-fast", "--"])
+            .args(["abi::", "scenarios::", "crash::", "money::", "merchant::"])
+            // About the file that is shipped, which is not this one.
+            .args(["--skip", "every_function_is_exported"])
+            .env("CLOUDPAY_TEST_HOST", sanitizer)
+            .env("CLOUDPAY_TEST_LIBRARY", library);
+        run_with(&mut cargo)?;
+    }
+    Ok(())
+}
+
+/// The static library, its standard library and its SQLite, all built for the sanitizer. The
+/// locks of an ordinary standard library mean nothing to ThreadSanitizer.
+fn library(compiler: &Path, sanitizer: &str) -> Result<PathBuf, String> {
+    let folder = target_folder()?.join("sanitize").join(sanitizer);
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["rustc", "--package", "cloudpay", "--lib", "--crate-type"])
+        .args(["staticlib", "-Zbuild-std=std,panic_unwind", "--target"])
+        .args([TARGET, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTC", compiler)
+        // The compiler is a stable one; sanitizers are not a stable feature.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(
+            "RUSTFLAGS",
+            format!("-Zsanitizer={sanitizer} -Zexternal-clangrt"),
+        )
+        .env("CC", "clang")
+        .env("CFLAGS", format!("-fsanitize={sanitizer} -g"));
+    run_with(&mut cargo)?;
+    Ok(folder.join(TARGET).join("debug/libcloudpay.a"))
+}
