@@ -3,6 +3,7 @@
 //! all that are queued.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::text::{Text, text};
 /// The most work one transaction takes: its first caller shouldn't wait for a whole day's sales.
 const MAX_BATCH: usize = 512;
 
-/// How long lazy work waits for a commit that happens anyway.
+/// How long lazy work waits for a commit that happens anyway, and written work for an fsync.
 const LAZY_WAIT: Duration = Duration::from_millis(500);
 
 /// Does the work, with one statement that writes at most: that one is done whole or not at all.
@@ -24,9 +25,19 @@ type Work = Box<dyn FnOnce(&Connection) -> Acknowledge + Send>;
 /// Tells a caller how the commit went.
 type Acknowledge = Box<dyn FnOnce(Result<(), Text>) + Send>;
 
+/// What has to be certain before the caller goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// It survives a power cut.
+    Durable,
+    /// It survives the end of this process. A power cut can take it back for a second.
+    Written,
+}
+
 /// Work that is queued.
 struct Command {
     work: Work,
+    until: Until,
     /// Whoever waits for it; nobody waits for lazy work.
     caller: Option<Arc<dyn Caller>>,
 }
@@ -37,7 +48,15 @@ pub(super) struct Committer {
     /// Rung for the thread that writes lazy work, when there is some or when it is to end.
     lazy_bell: Condvar,
     /// Held by whoever commits. `None` after the end.
-    connection: Mutex<Option<Connection>>,
+    file: Mutex<Option<File>>,
+    /// Whether there is something that no fsync has reached.
+    sync_owed: AtomicBool,
+}
+
+struct File {
+    connection: Connection,
+    /// Whether commits end with an fsync, as they do when it is opened.
+    syncs: bool,
 }
 
 #[derive(Default)]
@@ -150,14 +169,19 @@ impl Committer {
         Arc::new(Self {
             queue: Mutex::default(),
             lazy_bell: Condvar::new(),
-            connection: Mutex::new(Some(connection)),
+            file: Mutex::new(Some(File {
+                connection,
+                syncs: true,
+            })),
+            sync_owed: AtomicBool::new(false),
         })
     }
 
     /// Has `work`, one writing statement at most, done within the next commit. The ticket tells
-    /// when it is durable.
+    /// when that is certain.
     pub(super) fn submit<T: Send + 'static>(
         self: &Arc<Self>,
+        until: Until,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Ticket<T> {
         let seat = Arc::new(Seat {
@@ -170,6 +194,7 @@ impl Committer {
                 let result = work(connection).map_err(|error| failure(&error));
                 Box::new(move |committed| promise.0.finish(committed.and(result)))
             }),
+            until,
             caller: Some(Arc::clone(&seat) as Arc<dyn Caller>),
         };
         let mut queue = lock(&self.queue);
@@ -199,6 +224,7 @@ impl Committer {
                 let _ = work(connection);
                 Box::new(|_| ())
             }),
+            until: Until::Written,
             caller: None,
         });
         if std::mem::take(&mut queue.lazy_sleeps) {
@@ -206,11 +232,12 @@ impl Committer {
         }
     }
 
-    /// The thread that writes lazy work. Ends when the queue is closed.
-    pub(super) fn write_lazily(&self) {
+    /// The thread that writes lazy work, and sees to an fsync that nobody else asks for. Ends when
+    /// the queue is closed.
+    pub(super) fn write_lazily(self: &Arc<Self>) {
         let mut queue = lock(&self.queue);
         while !queue.closed {
-            if queue.commands.is_empty() {
+            if queue.commands.is_empty() && !self.sync_owed.load(Ordering::Acquire) {
                 queue.lazy_sleeps = true;
                 let woken = self.lazy_bell.wait(queue);
                 queue = woken.unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +245,17 @@ impl Committer {
             }
             let waited = self.lazy_bell.wait_timeout(queue, LAZY_WAIT);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
-            self.try_commit();
+            if self.sync_owed.load(Ordering::Acquire) {
+                // Something has to change for SQLite to sync.
+                let touch = "UPDATE journal SET number_counter = number_counter";
+                let synced = self.submit(Until::Durable, |db| {
+                    db.prepare_cached(touch)?.execute([]).map(drop)
+                });
+                // A disk that fails is told to those who wait for it.
+                let _ = synced.wait();
+            } else {
+                self.try_commit();
+            }
             queue = lock(&self.queue);
         }
     }
@@ -226,21 +263,16 @@ impl Committer {
     /// Commits what is queued, unless somebody else is about it; then that one sees to the queue
     /// when it is done.
     fn try_commit(&self) -> bool {
-        let connection = match self.connection.try_lock() {
-            Ok(connection) => connection,
+        let mut file = match self.file.try_lock() {
+            Ok(file) => file,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        if let Some(connection) = connection.as_ref() {
-            let batch = {
-                let mut queue = lock(&self.queue);
-                let count = queue.commands.len().min(MAX_BATCH);
-                queue.commands.drain(..count).collect()
-            };
-            commit(connection, batch);
+        if let Some(file) = file.as_mut() {
+            self.commit(file, self.batch());
         }
-        drop(connection);
-        // Those who came meanwhile found the connection taken: one of them is next.
+        drop(file);
+        // Those who came meanwhile found the file taken: one of them is next.
         let next = {
             let queue = lock(&self.queue);
             queue
@@ -258,28 +290,57 @@ impl Committer {
     pub(super) fn close(&self) {
         lock(&self.queue).closed = true;
         self.lazy_bell.notify_one();
-        let mut connection = lock(&self.connection);
-        while let Some(open) = connection.as_ref() {
-            let batch: Vec<Command> = {
-                let mut queue = lock(&self.queue);
-                let count = queue.commands.len().min(MAX_BATCH);
-                queue.commands.drain(..count).collect()
-            };
+        let mut file = lock(&self.file);
+        while let Some(open) = file.as_mut() {
+            let batch = self.batch();
             if batch.is_empty() {
-                *connection = None;
+                *file = None;
             } else {
-                commit(open, batch);
+                self.commit(open, batch);
             }
+        }
+    }
+
+    /// What the next commit takes.
+    fn batch(&self) -> Vec<Command> {
+        let mut queue = lock(&self.queue);
+        let count = queue.commands.len().min(MAX_BATCH);
+        queue.commands.drain(..count).collect()
+    }
+
+    /// Commits, with an fsync if anybody needs one.
+    fn commit(&self, file: &mut File, batch: Vec<Command>) {
+        if batch.is_empty() {
+            return;
+        }
+        let connection = &file.connection;
+        // Without a file there is nothing to sync.
+        let durable = batch.iter().any(|command| command.until == Until::Durable)
+            || connection.path().is_none_or(str::is_empty);
+        if durable != file.syncs {
+            let kind = if durable { "FULL" } else { "NORMAL" };
+            if let Err(error) = connection.pragma_update(None, "synchronous", kind) {
+                tracing::error!(%error, "the journal's kind of commit can't be changed");
+                return;
+            }
+            file.syncs = durable;
+        }
+        let before = connection.total_changes();
+        let committed = commit(connection, batch);
+        if !committed || connection.total_changes() == before {
+            return;
+        }
+        self.sync_owed.store(!durable, Ordering::Release);
+        if !durable && std::mem::take(&mut lock(&self.queue).lazy_sleeps) {
+            self.lazy_bell.notify_one();
         }
     }
 }
 
 /// Does all the work in one transaction and tells everybody. A statement that fails leaves nothing
-/// behind, and the others' work stands; when the commit fails, all of it is undone.
-fn commit(connection: &Connection, batch: Vec<Command>) {
-    if batch.is_empty() {
-        return;
-    }
+/// behind, and the others' work stands; when the commit fails, all of it is undone. Says whether it
+/// was committed.
+fn commit(connection: &Connection, batch: Vec<Command>) -> bool {
     let run = |sql| connection.prepare_cached(sql)?.raw_execute().map(drop);
     let begun = run("BEGIN IMMEDIATE");
     let mut waiting = Vec::with_capacity(batch.len());
@@ -298,9 +359,11 @@ fn commit(connection: &Connection, batch: Vec<Command>) {
             let _ = run("ROLLBACK");
         }
     }
+    let done = committed.is_ok();
     for acknowledge in waiting {
         acknowledge(committed.clone());
     }
+    done
 }
 
 fn failure(error: &rusqlite::Error) -> Text {
@@ -317,18 +380,24 @@ mod tests {
     fn committer() -> Arc<Committer> {
         let connection = Connection::open_in_memory().unwrap();
         connection
-            .execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT")
+            .execute_batch(
+                "CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT;
+                 CREATE TABLE journal (number_counter INTEGER) STRICT;",
+            )
             .unwrap();
         Committer::new(connection)
     }
 
     fn insert(committer: &Arc<Committer>, x: i64) -> Ticket<usize> {
-        committer.submit(move |c| c.execute("INSERT INTO t VALUES (?1)", [x]))
+        committer.submit(Until::Durable, move |c| {
+            c.execute("INSERT INTO t VALUES (?1)", [x])
+        })
     }
 
     fn sum(committer: &Arc<Committer>) -> i64 {
-        let ticket =
-            committer.submit(|c| c.query_row("SELECT sum(x) FROM t", [], |row| row.get(0)));
+        let ticket = committer.submit(Until::Written, |c| {
+            c.query_row("SELECT sum(x) FROM t", [], |row| row.get(0))
+        });
         ticket.wait().unwrap()
     }
 
@@ -336,7 +405,9 @@ mod tests {
     fn work_that_fails_is_undone_alone() {
         let committer = committer();
         let first = insert(&committer, 1);
-        let second = committer.submit(|c| c.execute("INSERT INTO t VALUES (2), (1)", []));
+        let second = committer.submit(Until::Written, |c| {
+            c.execute("INSERT INTO t VALUES (2), (1)", [])
+        });
         let third = insert(&committer, 3);
         // One of them commits for all.
         assert!(first.wait().is_ok());

@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use self::commit::Committer;
 pub(crate) use self::commit::Ticket;
+use self::commit::{Committer, Until};
 pub(crate) use self::orders::{Accepted, StoredOrder};
 pub(crate) use self::refunds::BegunRefund;
 use crate::lock;
@@ -48,7 +48,16 @@ impl Journal {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Ticket<T> {
-        self.committer.submit(work)
+        self.committer.submit(Until::Durable, work)
+    }
+
+    /// The same for what is only read, and for what the gateway will say again when it is asked:
+    /// the ticket tells when it survives this process, and within a second it survives a power cut.
+    fn submit_unsynced<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Ticket<T> {
+        self.committer.submit(Until::Written, work)
     }
 
     /// Like [`Journal::submit`] for what nobody waits for: it rides on somebody else's commit, or

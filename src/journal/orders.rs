@@ -107,16 +107,28 @@ impl Journal {
         })
     }
 
-    /// Writes where an order stands now.
+    /// Writes where an order stands now. A final state that the gateway proved needs no fsync of
+    /// its own: after a power cut the order is asked about again, and the answer is the same. A
+    /// re-entry is no such state: asked again, the gateway tells of the other payment.
     pub(crate) fn record(&self, order: &Order, watch_until_ms: Option<i64>) -> Ticket<()> {
+        let proven = order
+            .evidence
+            .as_ref()
+            .is_some_and(|evidence| evidence.source == Source::Gateway);
+        let again = proven && order.state.is_final() && order.state != OrderState::Reentry;
         let order = order.clone();
-        self.submit(move |db| update(db, &order, watch_until_ms))
+        let work = move |db: &Connection| update(db, &order, watch_until_ms);
+        if again {
+            self.submit_unsynced(work)
+        } else {
+            self.submit(work)
+        }
     }
 
     /// The order with this number.
     pub(crate) fn find_order(&self, trade_no: &str) -> Ticket<Option<StoredOrder>> {
         let trade_no = trade_no.to_owned();
-        self.submit(move |db| find(db, &trade_no))
+        self.submit_unsynced(move |db| find(db, &trade_no))
     }
 
     /// At start: marks what an earlier process left unfinished or untold, and gives the orders
@@ -138,7 +150,7 @@ impl Journal {
     /// Orders without a final state, recovered ones and late ones that the register has not been
     /// told about. Without their `order_content`.
     pub(crate) fn pending(&self) -> Ticket<Vec<StoredOrder>> {
-        self.submit(move |db| {
+        self.submit_unsynced(move |db| {
             let mut orders = select(
                 db,
                 &format!(

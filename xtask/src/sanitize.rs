@@ -53,6 +53,8 @@ fn library(compiler: &Path, sanitizer: &str) -> Result<PathBuf, String> {
             "RUSTFLAGS",
             format!("-Zsanitizer={sanitizer} -Zexternal-clangrt"),
         )
+        // Registers' stacks are small, and a sanitizer's frames without optimisation are not.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
         .env("CC", "clang")
         .env("CFLAGS", format!("-fsanitize={sanitizer} -g"));
     run_with(&mut cargo)?;

@@ -105,18 +105,20 @@ pub fn crypto(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-/// What an order costs whose customer takes a long time.
+/// What is resident while customers take a long time.
 pub fn memory(gateway: &Gateway, report: &mut Report) {
+    let mut resident = Vec::new();
     for orders in [1_000, 10_000, 100_000] {
         let conf = gateway.conf(&format!("wait-{orders}.journal"), 8);
         let conf = conf.display().to_string();
         let result = gateway.run("client", &["wait", &conf, &orders.to_string()]);
-        let more = number(&result["waiting_kib"]) - number(&result["idle_kib"]);
+        report.add("init memory", number(&result["idle_kib"]));
         report.add(format!("memory {orders}"), number(&result["waiting_kib"]));
-        report.add(
-            format!("bytes per order {orders}"),
-            more * 1024.0 / f64::from(orders),
-        );
+        resident.push((f64::from(orders), number(&result["waiting_kib"])));
+    }
+    // What the threads, the connections and SQLite take is the same for all.
+    if let [(few, with_few), .., (many, with_many)] = resident[..] {
+        report.add("KiB per order", (with_many - with_few) / (many - few));
     }
 }
 
@@ -128,14 +130,18 @@ const APPROVAL_TIME: Duration = Duration::from_secs(45);
 pub fn approval(gateway: &Gateway, report: &mut Report) {
     let conf = gateway.conf(":memory:", 8).display().to_string();
     let count = APPROVALS.to_string();
-    let ours = approve(gateway, "client", &conf, &count);
     let theirs = approve(gateway, "peer", &conf, &count);
+    let ours = approve(gateway, "client", &conf, &count);
     let start = Instant::now();
     let mut approved = HashMap::new();
     let agent = ureq::Agent::new_with_defaults();
-    for sale in 0..APPROVALS {
-        // Evenly spread, a little after the orders were made.
-        let at = APPROVAL_TIME.mul_f64((sale as f64 + 0.5) / APPROVALS as f64);
+    // Spread over the time, but in step with no rhythm: by the golden section.
+    let mut times: Vec<f64> = (0..APPROVALS)
+        .map(|sale| (sale as f64 * 0.618_033_988_75).fract())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    for (sale, share) in times.into_iter().enumerate() {
+        let at = APPROVAL_TIME.mul_f64(share);
         std::thread::sleep(at.saturating_sub(start.elapsed()));
         for numbers in [&ours.1, &theirs.1] {
             let number = &numbers[sale];
