@@ -157,8 +157,8 @@ pub fn compiler(cpp: bool) -> &'static str {
     match (host(), cpp) {
         (Host::Linux, false) => "cc",
         (Host::Linux, true) => "c++",
-        (Host::AddressSanitizer | Host::ThreadSanitizer, false) => "clang",
-        (Host::AddressSanitizer | Host::ThreadSanitizer, true) => "clang++",
+        (Host::AddressSanitizer | Host::ThreadSanitizer, false) => "clang-16",
+        (Host::AddressSanitizer | Host::ThreadSanitizer, true) => "clang++-16",
         (Host::Wine32, false) => "i686-w64-mingw32-gcc",
         (Host::Wine32, true) => "i686-w64-mingw32-g++-posix",
         (Host::Wine64, false) => "x86_64-w64-mingw32-gcc",

@@ -7,15 +7,17 @@ use std::process::Command;
 use crate::dist;
 use crate::tools::{need, run_with, target_folder};
 
+const CLANG: &str = "clang-16";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Runs both.
 pub(crate) fn run() -> Result<(), String> {
+    // The compiler's own runtime: older ones lack what today's compilers call.
     need(&[
-        ("clang", "clang", "compiles SQLite and the C registers"),
+        (CLANG, CLANG, "compiles SQLite and the C registers"),
         (
-            "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.tsan-x86_64.a",
-            "libclang-rt-14-dev",
+            "/usr/lib/llvm-16/lib/clang/16/lib/linux/libclang_rt.tsan-x86_64.a",
+            "libclang-rt-16-dev",
             "holds the sanitizers",
         ),
     ])?;
@@ -55,7 +57,7 @@ fn library(compiler: &Path, sanitizer: &str) -> Result<PathBuf, String> {
         )
         // Registers' stacks are small, and a sanitizer's frames without optimisation are not.
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
-        .env("CC", "clang")
+        .env("CC", CLANG)
         .env("CFLAGS", format!("-fsanitize={sanitizer} -g"));
     run_with(&mut cargo)?;
     Ok(folder.join(TARGET).join("debug/libcloudpay.a"))
