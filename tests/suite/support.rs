@@ -173,9 +173,11 @@ pub fn program(path: &Path) -> Command {
     if !host().is_windows() {
         let mut command = Command::new(path);
         // The first finding ends the program, and with it the test.
+        let options = "halt_on_error=1:abort_on_error=1:\
+             external_symbolizer_path=/usr/bin/llvm-symbolizer";
         command
-            .env("ASAN_OPTIONS", "abort_on_error=1")
-            .env("TSAN_OPTIONS", "halt_on_error=1:abort_on_error=1");
+            .env("ASAN_OPTIONS", options)
+            .env("TSAN_OPTIONS", options);
         return command;
     }
     // Wine's own files are made once, and not by several programs at the same time.

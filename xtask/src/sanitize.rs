@@ -20,6 +20,11 @@ pub(crate) fn run() -> Result<(), String> {
             "libclang-rt-16-dev",
             "holds the sanitizers",
         ),
+        (
+            "/usr/bin/llvm-symbolizer",
+            "llvm",
+            "names the functions in a finding",
+        ),
     ])?;
     let compiler = dist::compiler()?;
     for sanitizer in ["address", "thread"] {
