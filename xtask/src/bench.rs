@@ -20,7 +20,11 @@ pub(crate) fn run_with_arguments(arguments: &[String]) -> Result<(), String> {
         ("taskset", "util-linux", "gives each side a core"),
         ("curl/curl.h", "libcurl4-openssl-dev", "HTTPS for the peer"),
         ("openssl/ssl.h", "libssl-dev", "HMAC and TLS for the peer"),
-        ("jsoncpp/json/json.h", "libjsoncpp-dev", "JSON for the peer"),
+        (
+            "/usr/include/jsoncpp/json/json.h",
+            "libjsoncpp-dev",
+            "JSON for the peer",
+        ),
     ])?;
     let target = target_folder()?;
     let build = target.join("bench");

@@ -132,6 +132,8 @@ pub fn approval(gateway: &Gateway, report: &mut Report) {
     let count = APPROVALS.to_string();
     let theirs = approve(gateway, "peer", &conf, &count);
     let ours = approve(gateway, "client", &conf, &count);
+    // Accepted is not yet sent.
+    std::thread::sleep(Duration::from_millis(300));
     let start = Instant::now();
     let mut approved = HashMap::new();
     let agent = ureq::Agent::new_with_defaults();
