@@ -485,7 +485,7 @@ impl Engine {
         if written.is_none() {
             live.changed.notify_all();
         }
-        // Durable before the register hears of it; but a journal that can't be written takes
+        // In the journal before the register hears of it; but a journal that can't be written takes
         // nothing away from the running process.
         let kept = written.is_none_or(|ticket| {
             let kept = ticket.wait().is_ok();

@@ -86,7 +86,7 @@ impl Engine {
             let state = inner.track.order.state;
             let reached = state.is_final() || asked.until_code && state == OrderState::CodeReady;
             let over = self.is_stopping() || Instant::now() >= deadline;
-            // What is final is durable before the register hears of it.
+            // What is final is in the journal before the register hears of it.
             if reached && inner.writing == 0 {
                 return Ok(Outcome::of(inner.track.order.clone()));
             }

@@ -129,7 +129,13 @@ fn deny() -> Result<(), String> {
         println!("\nmissing: cargo-deny, checks licences and advisories; building it");
         run("cargo", &["install", "--locked", "cargo-deny"])?;
     }
-    run("cargo", &["deny", "check", "bans", "licenses", "sources"])?;
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let deny = ["deny", "--manifest-path", manifest, "check"];
+        run(
+            "cargo",
+            &[&deny[..], &["bans", "licenses", "sources"]].concat(),
+        )?;
+    }
     if run("cargo", &["deny", "fetch", "db"]).is_err() {
         println!(
             "\nADVISORIES WERE NOT CHECKED: their database can't be fetched from this machine."
