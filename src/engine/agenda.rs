@@ -96,7 +96,7 @@ impl Agenda {
             return;
         }
         state.timed.push(Reverse(due));
-        self.have_time_kept(&state);
+        self.pass_on(&state);
     }
 
     /// The next thing to do; blocks until there is one. `None` at the end.
@@ -108,8 +108,7 @@ impl Agenda {
                 (payment, _) => payment,
             };
             if due.is_some() {
-                // This worker no longer watches the clock.
-                self.have_time_kept(&state);
+                self.pass_on(&state);
                 return due;
             }
             if state.closed {
@@ -132,9 +131,11 @@ impl Agenda {
         self.payments_only.notify_all();
     }
 
-    /// Wakes a worker when nobody would wake in time for what is due first.
-    fn have_time_kept(&self, state: &State) {
-        if state.sleeping > 0 && state.first_is_before(state.wakes_at) {
+    /// Wakes a worker for the next payment, or when nobody would wake in time for what is due
+    /// first: whoever was woken for that may just have left with something else.
+    fn pass_on(&self, state: &State) {
+        let waiting = !state.payments.is_empty() || state.first_is_before(state.wakes_at);
+        if waiting && state.sleeping > 0 {
             self.everything.notify_one();
         }
     }
@@ -189,5 +190,96 @@ impl State {
             return None;
         }
         self.timed.pop().map(|Reverse(due)| due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::step::Track;
+    use crate::gateway::OrderKey;
+    use crate::model::{Order, Platform, TradeType};
+
+    fn due(turn: u64, after: Duration) -> Due {
+        let now = Instant::now();
+        let key = OrderKey {
+            trade_no: "n".to_owned(),
+            platform: Platform::WeChat,
+            sub_platform: 100,
+            trade_type: TradeType::MicroPay,
+            total_fee: None,
+        };
+        let track = Track::accepted(Order::unknown("n"), TradeType::MicroPay, now);
+        Due {
+            at: now + after,
+            turn,
+            live: Arc::new(Live::new(key, track)),
+        }
+    }
+
+    /// A worker that takes one thing and never comes back.
+    fn take_one(agenda: &Arc<Agenda>, duty: Duty, taken: &Sender<u64>) {
+        let (agenda, taken) = (Arc::clone(agenda), taken.clone());
+        std::thread::spawn(move || {
+            if let Some(due) = agenda.next(duty) {
+                taken.send(due.turn).unwrap();
+            }
+        });
+    }
+
+    fn until_asleep(agenda: &Agenda, workers: usize) {
+        loop {
+            let state = lock(&agenda.state);
+            if state.sleeping + state.sleeping_for_payments == workers {
+                return;
+            }
+            drop(state);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Two sales at the same moment: the second is not left to the worker that has the first.
+    #[test]
+    fn every_payment_finds_a_worker() {
+        for _ in 0..300 {
+            let agenda = Arc::new(Agenda::default());
+            let (sender, taken) = channel();
+            take_one(&agenda, Duty::PaymentsOnly, &sender);
+            take_one(&agenda, Duty::Everything, &sender);
+            until_asleep(&agenda, 2);
+            agenda.add_payment(due(1, Duration::ZERO));
+            agenda.add_payment(due(2, Duration::ZERO));
+            let mut turns = [(); 2].map(|()| taken.recv_timeout(Duration::from_secs(20)));
+            turns.sort_unstable_by_key(|turn| turn.unwrap_or(0));
+            assert_eq!(turns, [Ok(1), Ok(2)]);
+        }
+    }
+
+    /// The worker that watched the clock leaves with a payment; another one watches on.
+    #[test]
+    fn what_is_timed_is_taken_in_time() {
+        let agenda = Arc::new(Agenda::default());
+        let (sender, taken) = channel();
+        take_one(&agenda, Duty::Everything, &sender);
+        take_one(&agenda, Duty::Everything, &sender);
+        agenda.add_timed(due(2, Duration::from_millis(300)));
+        until_asleep(&agenda, 2);
+        agenda.add_payment(due(1, Duration::ZERO));
+        let patience = Duration::from_secs(20);
+        assert_eq!(taken.recv_timeout(patience), Ok(1));
+        assert_eq!(taken.recv_timeout(patience), Ok(2));
+    }
+
+    #[test]
+    fn payments_are_given_out_to_the_end() {
+        let agenda = Agenda::default();
+        agenda.add_timed(due(2, Duration::ZERO));
+        agenda.add_payment(due(1, Duration::ZERO));
+        agenda.close();
+        assert_eq!(agenda.next(Duty::Everything).map(|due| due.turn), Some(1));
+        assert!(agenda.next(Duty::Everything).is_none());
     }
 }
