@@ -30,7 +30,7 @@ pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
             .args([&build])
             .arg(&target)
             .args([corpus, seeds.join(&target)])
-            .args(["--", "-max_len=8192", "-verbosity=0"])
+            .args(["--", "-max_len=8192", "-verbosity=0", "-print_funcs=0"])
             .arg("-print_final_stats=1")
             .arg(format!("-max_total_time={seconds}"))
             // The compiler is a stable one; what libFuzzer needs of it is not a stable feature.
