@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod bell;
 mod charset;
 mod clock;
 pub mod config;

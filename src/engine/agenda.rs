@@ -3,10 +3,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::Live;
+use crate::bell::Bell;
 use crate::lock;
 
 /// A turn of an order that is due at some time. Turns that were overtaken by another are skipped
@@ -57,18 +58,15 @@ pub(super) enum Duty {
 pub(super) struct Agenda {
     state: Mutex<State>,
     /// Rung for a worker that does everything.
-    everything: Condvar,
+    everything: Bell,
     /// Rung for the one that does payments only.
-    payments_only: Condvar,
+    payments_only: Bell,
 }
 
 #[derive(Default)]
 struct State {
     payments: VecDeque<Due>,
     timed: BinaryHeap<Reverse<Due>>,
-    /// Sleeping workers of either duty.
-    sleeping: usize,
-    sleeping_for_payments: usize,
     /// When the first of the sleeping workers wakes by itself.
     wakes_at: Option<Instant>,
     closed: bool,
@@ -82,10 +80,10 @@ impl Agenda {
             return;
         }
         state.payments.push_back(due);
-        if state.sleeping_for_payments > 0 {
-            self.payments_only.notify_one();
-        } else if state.sleeping > 0 {
-            self.everything.notify_one();
+        if self.payments_only.waiting() > 0 {
+            self.payments_only.ring_one();
+        } else {
+            self.everything.ring_one();
         }
     }
 
@@ -116,7 +114,7 @@ impl Agenda {
             }
             state = match duty {
                 Duty::Everything => self.sleep(state),
-                Duty::PaymentsOnly => self.sleep_for_payments(state),
+                Duty::PaymentsOnly => self.payments_only.wait(state),
             };
         }
     }
@@ -127,49 +125,34 @@ impl Agenda {
         state.closed = true;
         state.timed.clear();
         drop(state);
-        self.everything.notify_all();
-        self.payments_only.notify_all();
+        self.everything.ring();
+        self.payments_only.ring();
     }
 
     /// Wakes a worker for the next payment, or when nobody would wake in time for what is due
     /// first: whoever was woken for that may just have left with something else.
     fn pass_on(&self, state: &State) {
         let waiting = !state.payments.is_empty() || state.first_is_before(state.wakes_at);
-        if waiting && state.sleeping > 0 {
-            self.everything.notify_one();
+        if waiting {
+            self.everything.ring_one();
         }
     }
 
     /// Sleeps until rung for, or until what is due first, unless another worker does that already.
     fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.sleeping += 1;
         let alarm = state
             .first_at()
             .filter(|_| state.first_is_before(state.wakes_at));
         state = match alarm {
             Some(at) => {
                 state.wakes_at = Some(at);
-                let left = at.saturating_duration_since(Instant::now());
-                let woken = self.everything.wait_timeout(state, left);
-                woken.unwrap_or_else(PoisonError::into_inner).0
+                self.everything.wait_until(state, at)
             }
-            None => {
-                let woken = self.everything.wait(state);
-                woken.unwrap_or_else(PoisonError::into_inner)
-            }
+            None => self.everything.wait(state),
         };
-        state.sleeping = state.sleeping.saturating_sub(1);
         if alarm.is_some() && state.wakes_at == alarm {
             state.wakes_at = None;
         }
-        state
-    }
-
-    fn sleep_for_payments<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.sleeping_for_payments += 1;
-        let woken = self.payments_only.wait(state);
-        state = woken.unwrap_or_else(PoisonError::into_inner);
-        state.sleeping_for_payments = state.sleeping_for_payments.saturating_sub(1);
         state
     }
 }
@@ -233,7 +216,7 @@ mod tests {
     fn until_asleep(agenda: &Agenda, workers: usize) {
         loop {
             let state = lock(&agenda.state);
-            if state.sleeping + state.sleeping_for_payments == workers {
+            if agenda.everything.waiting() + agenda.payments_only.waiting() == workers {
                 return;
             }
             drop(state);

@@ -11,7 +11,7 @@ mod sync;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ pub(crate) use self::pool::on_callback_thread;
 pub(crate) use self::step::Heard;
 use self::step::{Rules, Step, Task, Track};
 pub(crate) use self::sync::Outcome;
+use crate::bell::Bell;
 use crate::config::{Config, GatewayConfig};
 use crate::gateway::cloudpay::CloudPay;
 use crate::gateway::epay123::Epay123;
@@ -67,7 +68,7 @@ pub(crate) struct Engine {
     notifier: Notifier,
     /// Calls of the register that are under way.
     calls: Mutex<usize>,
-    call_ended: Condvar,
+    call_ended: Bell,
 }
 
 /// An order under way.
@@ -75,7 +76,7 @@ pub(crate) struct Live {
     key: OrderKey,
     inner: Mutex<Inner>,
     /// Something changed: the state, or who is busy.
-    changed: Condvar,
+    changed: Bell,
 }
 
 struct Inner {
@@ -113,7 +114,7 @@ impl Live {
                 writing: 0,
                 void: false,
             }),
-            changed: Condvar::new(),
+            changed: Bell::default(),
         }
     }
 
@@ -127,11 +128,7 @@ impl Live {
         inner: MutexGuard<'a, Inner>,
         deadline: Instant,
     ) -> MutexGuard<'a, Inner> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.changed
-            .wait_timeout(inner, left)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
+        self.changed.wait_until(inner, deadline)
     }
 }
 
@@ -184,7 +181,7 @@ impl Engine {
             threads: Mutex::default(),
             notifier: Notifier::start()?,
             calls: Mutex::default(),
-            call_ended: Condvar::new(),
+            call_ended: Bell::default(),
         });
         let bells = Bells {
             stop: stop_line,
@@ -247,7 +244,7 @@ impl Engine {
         }
         self.retire(&live);
         live.lock().void = true;
-        live.changed.notify_all();
+        live.changed.ring();
         // The order that was there before may hold this very code; another one's is free again.
         let held = self
             .find_live(&payment.trade_no)
@@ -331,7 +328,7 @@ impl Engine {
             inner.payment = Some(Box::new((payment, None)));
             inner.busy = false;
         }
-        live.changed.notify_all();
+        live.changed.ring();
         self.agenda.add_payment(Due {
             at: Instant::now(),
             turn: FIRST_TURN,
@@ -483,7 +480,7 @@ impl Engine {
         let retire = inner.track.at_rest();
         drop(inner);
         if written.is_none() {
-            live.changed.notify_all();
+            live.changed.ring();
         }
         // In the journal before the register hears of it; but a journal that can't be written takes
         // nothing away from the running process.
@@ -493,7 +490,7 @@ impl Engine {
             inner.unrecorded = !kept;
             inner.writing -= 1;
             drop(inner);
-            live.changed.notify_all();
+            live.changed.ring();
             kept
         });
         if step.news {
@@ -579,7 +576,7 @@ impl Engine {
             fn drop(&mut self) {
                 let mut calls = lock(&self.0.calls);
                 *calls = calls.saturating_sub(1);
-                self.0.call_ended.notify_all();
+                self.0.call_ended.ring();
             }
         }
         *lock(&self.calls) += 1;
@@ -597,7 +594,7 @@ impl Engine {
         for live in lock(&self.live).values() {
             // Under the order's lock: whoever looked before this waits by now.
             let _inner = live.lock();
-            live.changed.notify_all();
+            live.changed.ring();
         }
         let threads = std::mem::take(&mut *lock(&self.threads));
         let (running, all_ended) = bounded::<()>(0);
@@ -627,15 +624,10 @@ impl Engine {
     fn wait_for_calls(&self, deadline: Instant) -> bool {
         let mut calls = lock(&self.calls);
         while *calls > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if deadline <= Instant::now() {
                 return false;
             }
-            calls = self
-                .call_ended
-                .wait_timeout(calls, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            calls = self.call_ended.wait_until(calls, deadline);
         }
         true
     }

@@ -4,11 +4,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::bell::Bell;
 use crate::lock;
 use crate::text::{Text, text};
 
@@ -46,7 +47,7 @@ struct Command {
 pub(super) struct Committer {
     queue: Mutex<Queue>,
     /// Rung for the thread that writes lazy work, when there is some or when it is to end.
-    lazy_bell: Condvar,
+    lazy_bell: Bell,
     /// Held by whoever commits. `None` after the end.
     file: Mutex<Option<File>>,
     /// Whether there is something that no fsync has reached.
@@ -70,7 +71,7 @@ struct Queue {
 /// Where a caller waits for its result.
 struct Seat<T> {
     state: Mutex<SeatState<T>>,
-    changed: Condvar,
+    changed: Bell,
 }
 
 enum SeatState<T> {
@@ -92,7 +93,7 @@ impl<T: Send> Caller for Seat<T> {
         let mut state = lock(&self.state);
         if matches!(*state, SeatState::Waiting) {
             *state = SeatState::Called;
-            self.changed.notify_one();
+            self.changed.ring_one();
         }
     }
 }
@@ -100,7 +101,7 @@ impl<T: Send> Caller for Seat<T> {
 impl<T> Seat<T> {
     fn finish(&self, result: Result<T, Text>) {
         *lock(&self.state) = SeatState::Done(result);
-        self.changed.notify_one();
+        self.changed.ring_one();
     }
 
     /// The result, if there is one.
@@ -120,10 +121,7 @@ impl<T> Seat<T> {
     fn sleep(&self) {
         let mut state = lock(&self.state);
         while matches!(*state, SeatState::Waiting) {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state);
         }
     }
 }
@@ -168,7 +166,7 @@ impl Committer {
     pub(super) fn new(connection: Connection) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::default(),
-            lazy_bell: Condvar::new(),
+            lazy_bell: Bell::default(),
             file: Mutex::new(Some(File {
                 connection,
                 syncs: true,
@@ -186,7 +184,7 @@ impl Committer {
     ) -> Ticket<T> {
         let seat = Arc::new(Seat {
             state: Mutex::new(SeatState::Waiting),
-            changed: Condvar::new(),
+            changed: Bell::default(),
         });
         let promise = Promise(Arc::clone(&seat));
         let command = Command {
@@ -228,7 +226,7 @@ impl Committer {
             caller: None,
         });
         if std::mem::take(&mut queue.lazy_sleeps) {
-            self.lazy_bell.notify_one();
+            self.lazy_bell.ring_one();
         }
     }
 
@@ -239,12 +237,10 @@ impl Committer {
         while !queue.closed {
             if queue.commands.is_empty() && !self.sync_owed.load(Ordering::Acquire) {
                 queue.lazy_sleeps = true;
-                let woken = self.lazy_bell.wait(queue);
-                queue = woken.unwrap_or_else(PoisonError::into_inner);
+                queue = self.lazy_bell.wait(queue);
                 continue;
             }
-            let waited = self.lazy_bell.wait_timeout(queue, LAZY_WAIT);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            drop(self.lazy_bell.wait_for(queue, LAZY_WAIT));
             if self.sync_owed.load(Ordering::Acquire) {
                 // Something has to change for SQLite to sync.
                 let touch = "UPDATE journal SET number_counter = number_counter";
@@ -289,7 +285,7 @@ impl Committer {
     /// Writes what is queued and closes the file. Later work is refused.
     pub(super) fn close(&self) {
         lock(&self.queue).closed = true;
-        self.lazy_bell.notify_one();
+        self.lazy_bell.ring_one();
         let mut file = lock(&self.file);
         while let Some(open) = file.as_mut() {
             let batch = self.batch();
@@ -332,7 +328,7 @@ impl Committer {
         }
         self.sync_owed.store(!durable, Ordering::Release);
         if !durable && std::mem::take(&mut lock(&self.queue).lazy_sleeps) {
-            self.lazy_bell.notify_one();
+            self.lazy_bell.ring_one();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rusqlite::Error::QueryReturnedNoRows;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
@@ -84,25 +85,28 @@ impl Journal {
         let digest = payment.content_digest();
         let now = crate::clock::now_ms();
         self.submit(move |db| {
-            if let Some(known) = find(db, &trade_no)? {
+            let inserted = db
+                .prepare_cached(
+                    "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
+                         total_fee, payment_code, content_sha256, state, message, created_ms,
+                         late, recovered, reported)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'paying', '', ?8, 0, 0, 0)
+                     ON CONFLICT (out_trade_no) DO NOTHING",
+                )?
+                .execute(params![
+                    trade_no,
+                    trade_type,
+                    platform,
+                    sub_platform,
+                    total_fee,
+                    code,
+                    digest,
+                    now
+                ])?;
+            if inserted == 0 {
+                let known = find(db, &trade_no)?.ok_or(QueryReturnedNoRows)?;
                 return Ok(Accepted::Known(Box::new(known)));
             }
-            db.prepare_cached(
-                "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
-                     total_fee, payment_code, content_sha256, state, message, created_ms,
-                     late, recovered, reported)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'paying', '', ?8, 0, 0, 0)",
-            )?
-            .execute(params![
-                trade_no,
-                trade_type,
-                platform,
-                sub_platform,
-                total_fee,
-                code,
-                digest,
-                now
-            ])?;
             Ok(Accepted::New)
         })
     }

@@ -122,7 +122,8 @@ pub fn memory(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-const APPROVALS: usize = 90;
+/// Enough to meet every phase of the polls.
+const APPROVALS: usize = 307;
 /// In which customers make up their minds.
 const APPROVAL_TIME: Duration = Duration::from_secs(45);
 
@@ -137,13 +138,8 @@ pub fn approval(gateway: &Gateway, report: &mut Report) {
     let start = Instant::now();
     let mut approved = HashMap::new();
     let agent = ureq::Agent::new_with_defaults();
-    // Spread over the time, but in step with no rhythm: by the golden section.
-    let mut times: Vec<f64> = (0..APPROVALS)
-        .map(|sale| (sale as f64 * 0.618_033_988_75).fract())
-        .collect();
-    times.sort_by(f64::total_cmp);
-    for (sale, share) in times.into_iter().enumerate() {
-        let at = APPROVAL_TIME.mul_f64(share);
+    for sale in 0..APPROVALS {
+        let at = APPROVAL_TIME.mul_f64(sale as f64 / APPROVALS as f64);
         std::thread::sleep(at.saturating_sub(start.elapsed()));
         for numbers in [&ours.1, &theirs.1] {
             let number = &numbers[sale];
