@@ -6,9 +6,9 @@
 
 #![deny(unsafe_code)]
 
-mod bell;
 mod charset;
 mod clock;
+mod condition;
 pub mod config;
 mod download;
 mod engine;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::Live;
-use crate::bell::Bell;
+use crate::condition::Condition;
 use crate::lock;
 
 /// A turn of an order that is due at some time. Turns that were overtaken by another are skipped
@@ -58,9 +58,9 @@ pub(super) enum Duty {
 pub(super) struct Agenda {
     state: Mutex<State>,
     /// Rung for a worker that does everything.
-    everything: Bell,
+    everything: Condition,
     /// Rung for the one that does payments only.
-    payments_only: Bell,
+    payments_only: Condition,
 }
 
 #[derive(Default)]
@@ -81,9 +81,9 @@ impl Agenda {
         }
         state.payments.push_back(due);
         if self.payments_only.waiting() > 0 {
-            self.payments_only.ring_one();
+            self.payments_only.notify_one();
         } else {
-            self.everything.ring_one();
+            self.everything.notify_one();
         }
     }
 
@@ -125,8 +125,8 @@ impl Agenda {
         state.closed = true;
         state.timed.clear();
         drop(state);
-        self.everything.ring();
-        self.payments_only.ring();
+        self.everything.notify_all();
+        self.payments_only.notify_all();
     }
 
     /// Wakes a worker for the next payment, or when nobody would wake in time for what is due
@@ -134,7 +134,7 @@ impl Agenda {
     fn pass_on(&self, state: &State) {
         let waiting = !state.payments.is_empty() || state.first_is_before(state.wakes_at);
         if waiting {
-            self.everything.ring_one();
+            self.everything.notify_one();
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) use self::pool::on_callback_thread;
 pub(crate) use self::step::Heard;
 use self::step::{Rules, Step, Task, Track};
 pub(crate) use self::sync::Outcome;
-use crate::bell::Bell;
+use crate::condition::Condition;
 use crate::config::{Config, GatewayConfig};
 use crate::gateway::cloudpay::CloudPay;
 use crate::gateway::epay123::Epay123;
@@ -68,7 +68,7 @@ pub(crate) struct Engine {
     notifier: Notifier,
     /// Calls of the register that are under way.
     calls: Mutex<usize>,
-    call_ended: Bell,
+    call_ended: Condition,
 }
 
 /// An order under way.
@@ -76,7 +76,7 @@ pub(crate) struct Live {
     key: OrderKey,
     inner: Mutex<Inner>,
     /// Something changed: the state, or who is busy.
-    changed: Bell,
+    changed: Condition,
 }
 
 struct Inner {
@@ -114,7 +114,7 @@ impl Live {
                 writing: 0,
                 void: false,
             }),
-            changed: Bell::default(),
+            changed: Condition::default(),
         }
     }
 
@@ -181,7 +181,7 @@ impl Engine {
             threads: Mutex::default(),
             notifier: Notifier::start()?,
             calls: Mutex::default(),
-            call_ended: Bell::default(),
+            call_ended: Condition::default(),
         });
         let bells = Bells {
             stop: stop_line,
@@ -244,7 +244,7 @@ impl Engine {
         }
         self.retire(&live);
         live.lock().void = true;
-        live.changed.ring();
+        live.changed.notify_all();
         // The order that was there before may hold this very code; another one's is free again.
         let held = self
             .find_live(&payment.trade_no)
@@ -328,7 +328,7 @@ impl Engine {
             inner.payment = Some(Box::new((payment, None)));
             inner.busy = false;
         }
-        live.changed.ring();
+        live.changed.notify_all();
         self.agenda.add_payment(Due {
             at: Instant::now(),
             turn: FIRST_TURN,
@@ -480,7 +480,7 @@ impl Engine {
         let retire = inner.track.at_rest();
         drop(inner);
         if written.is_none() {
-            live.changed.ring();
+            live.changed.notify_all();
         }
         // In the journal before the register hears of it; but a journal that can't be written takes
         // nothing away from the running process.
@@ -490,7 +490,7 @@ impl Engine {
             inner.unrecorded = !kept;
             inner.writing -= 1;
             drop(inner);
-            live.changed.ring();
+            live.changed.notify_all();
             kept
         });
         if step.news {
@@ -576,7 +576,7 @@ impl Engine {
             fn drop(&mut self) {
                 let mut calls = lock(&self.0.calls);
                 *calls = calls.saturating_sub(1);
-                self.0.call_ended.ring();
+                self.0.call_ended.notify_all();
             }
         }
         *lock(&self.calls) += 1;
@@ -594,7 +594,7 @@ impl Engine {
         for live in lock(&self.live).values() {
             // Under the order's lock: whoever looked before this waits by now.
             let _inner = live.lock();
-            live.changed.ring();
+            live.changed.notify_all();
         }
         let threads = std::mem::take(&mut *lock(&self.threads));
         let (running, all_ended) = bounded::<()>(0);

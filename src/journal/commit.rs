@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::bell::Bell;
+use crate::condition::Condition;
 use crate::lock;
 use crate::text::{Text, text};
 
@@ -47,7 +47,7 @@ struct Command {
 pub(super) struct Committer {
     queue: Mutex<Queue>,
     /// Rung for the thread that writes lazy work, when there is some or when it is to end.
-    lazy_bell: Bell,
+    lazy_bell: Condition,
     /// Held by whoever commits. `None` after the end.
     file: Mutex<Option<File>>,
     /// Whether there is something that no fsync has reached.
@@ -71,7 +71,7 @@ struct Queue {
 /// Where a caller waits for its result.
 struct Seat<T> {
     state: Mutex<SeatState<T>>,
-    changed: Bell,
+    changed: Condition,
 }
 
 enum SeatState<T> {
@@ -93,7 +93,7 @@ impl<T: Send> Caller for Seat<T> {
         let mut state = lock(&self.state);
         if matches!(*state, SeatState::Waiting) {
             *state = SeatState::Called;
-            self.changed.ring_one();
+            self.changed.notify_one();
         }
     }
 }
@@ -101,7 +101,7 @@ impl<T: Send> Caller for Seat<T> {
 impl<T> Seat<T> {
     fn finish(&self, result: Result<T, Text>) {
         *lock(&self.state) = SeatState::Done(result);
-        self.changed.ring_one();
+        self.changed.notify_one();
     }
 
     /// The result, if there is one.
@@ -166,7 +166,7 @@ impl Committer {
     pub(super) fn new(connection: Connection) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::default(),
-            lazy_bell: Bell::default(),
+            lazy_bell: Condition::default(),
             file: Mutex::new(Some(File {
                 connection,
                 syncs: true,
@@ -184,7 +184,7 @@ impl Committer {
     ) -> Ticket<T> {
         let seat = Arc::new(Seat {
             state: Mutex::new(SeatState::Waiting),
-            changed: Bell::default(),
+            changed: Condition::default(),
         });
         let promise = Promise(Arc::clone(&seat));
         let command = Command {
@@ -226,7 +226,7 @@ impl Committer {
             caller: None,
         });
         if std::mem::take(&mut queue.lazy_sleeps) {
-            self.lazy_bell.ring_one();
+            self.lazy_bell.notify_one();
         }
     }
 
@@ -285,7 +285,7 @@ impl Committer {
     /// Writes what is queued and closes the file. Later work is refused.
     pub(super) fn close(&self) {
         lock(&self.queue).closed = true;
-        self.lazy_bell.ring_one();
+        self.lazy_bell.notify_one();
         let mut file = lock(&self.file);
         while let Some(open) = file.as_mut() {
             let batch = self.batch();
@@ -328,7 +328,7 @@ impl Committer {
         }
         self.sync_owed.store(!durable, Ordering::Release);
         if !durable && std::mem::take(&mut lock(&self.queue).lazy_sleeps) {
-            self.lazy_bell.ring_one();
+            self.lazy_bell.notify_one();
         }
     }
 }

@@ -4,36 +4,36 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A condition variable that costs nothing to ring when nobody waits: the standard library's asks
-/// the kernel every time. Ring it after the change was made under the mutex; whoever waits counts
-/// itself under the same mutex, so either it has seen the change or the ringer sees it.
+/// A condition variable that costs nothing to notify when nobody waits: the standard library's asks
+/// the kernel every time. Notify after the change was made under the mutex: whoever waits counts
+/// itself under the same mutex, so either it has seen the change, or it is seen.
 #[derive(Default)]
-pub(crate) struct Bell {
+pub(crate) struct Condition {
     condvar: Condvar,
     waiting: AtomicUsize,
 }
 
-impl Bell {
+impl Condition {
     /// How many wait. Certain only under the mutex.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
     /// Wakes one of those who wait.
-    pub(crate) fn ring_one(&self) {
+    pub(crate) fn notify_one(&self) {
         if self.waiting() > 0 {
             self.condvar.notify_one();
         }
     }
 
     /// Wakes all who wait.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn notify_all(&self) {
         if self.waiting() > 0 {
             self.condvar.notify_all();
         }
     }
 
-    /// Waits until it rings, or for no reason: look again.
+    /// Waits until notified. It may also wake for no reason: look again.
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let woken = self.condvar.wait(guard);
