@@ -1,7 +1,8 @@
 //! Any bytes and lengths through the C ABI of a running library, whose gateway can't be reached.
 //!
-//! An input is a letter for the function (`a` the first of `call`), two bytes for the buffer's length, and the text. The
-//! function `R` stops the library and starts it again, with GBK when the text begins with `g`.
+//! An input is a letter for the function (`a` the first of `call`), two bytes for the buffer's
+//! length, and the text. The function `R` stops the library and starts it again, with GBK when the
+//! text begins with `g`.
 #![no_main]
 
 use std::ffi::{CStr, CString, c_char, c_int};

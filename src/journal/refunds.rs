@@ -105,7 +105,7 @@ impl Journal {
     /// The order that a refund belongs to.
     pub(crate) fn order_of_refund(&self, refund_no: &str) -> Ticket<Option<String>> {
         let refund_no = refund_no.to_owned();
-        self.submit(move |db| {
+        self.submit_unsynced(move |db| {
             db.prepare_cached("SELECT out_trade_no FROM refunds WHERE out_refund_no = ?1")?
                 .query_row([refund_no], |row| row.get(0))
                 .optional()

@@ -171,14 +171,7 @@ pub fn compiler(cpp: bool) -> &'static str {
 pub fn program(path: &Path) -> Command {
     static READY: OnceLock<()> = OnceLock::new();
     if !host().is_windows() {
-        let mut command = Command::new(path);
-        // The first finding ends the program, and with it the test.
-        let options = "halt_on_error=1:abort_on_error=1:\
-             external_symbolizer_path=/usr/bin/llvm-symbolizer";
-        command
-            .env("ASAN_OPTIONS", options)
-            .env("TSAN_OPTIONS", options);
-        return command;
+        return Command::new(path);
     }
     // Wine's own files are made once, and not by several programs at the same time.
     READY.get_or_init(|| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::dist::VERSION;
-use crate::tools::{need, root, run, run_with, target_folder};
+use crate::tools::{compile_c, need, root, run, run_with, target_folder};
 
 /// `--rounds N`, five unless told.
 pub(crate) fn run_with_arguments(arguments: &[String]) -> Result<(), String> {
@@ -78,16 +78,7 @@ pub(crate) fn run_with_arguments(arguments: &[String]) -> Result<(), String> {
 }
 
 fn compile(build: &Path, library: &Path) -> Result<(), String> {
-    run_with(
-        Command::new("cc")
-            .args(["-O2", "-pthread", "-I"])
-            .arg(root().join("include"))
-            .arg("-o")
-            .arg(build.join("client"))
-            .arg(root().join("benches/client/client.c"))
-            .arg(library)
-            .arg("-Wl,-rpath,$ORIGIN"),
-    )?;
+    compile_c("benches/client/client.c", &build.join("client"), library)?;
     run_with(
         Command::new("c++")
             .args(["-O2", "-pthread", "-I/usr/include/jsoncpp", "-o"])

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::tools::{need, root, run, run_with, target_folder};
+use crate::tools::{compile_c, need, root, run, run_with, target_folder};
 
 /// `arguments` go to the run.
 pub(crate) fn run_with_arguments(arguments: &[String]) -> Result<(), String> {
@@ -16,16 +16,7 @@ pub(crate) fn run_with_arguments(arguments: &[String]) -> Result<(), String> {
     let library = build.join("libcloudpay.so.1");
     fs::copy(release.join("libcloudpay.so"), &library)
         .map_err(|error| format!("{}: {error}", library.display()))?;
-    run_with(
-        Command::new("cc")
-            .args(["-O1", "-g", "-pthread", "-I"])
-            .arg(root().join("include"))
-            .arg("-o")
-            .arg(build.join("register"))
-            .arg(root().join("tests/c/register.c"))
-            .arg(&library)
-            .arg("-Wl,-rpath,$ORIGIN"),
-    )?;
+    compile_c("tests/c/register.c", &build.join("register"), &library)?;
     run_with(
         Command::new("cc")
             .args(["-O1", "-shared", "-fPIC", "-o"])

@@ -75,6 +75,20 @@ fn have_header(header: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Compiles a C program of this tree against a shared library that lies beside it.
+pub(crate) fn compile_c(source: &str, program: &Path, library: &Path) -> Result<(), String> {
+    run_with(
+        Command::new("cc")
+            .args(["-O2", "-g", "-pthread", "-I"])
+            .arg(root().join("include"))
+            .arg("-o")
+            .arg(program)
+            .arg(root().join(source))
+            .arg(library)
+            .arg("-Wl,-rpath,$ORIGIN"),
+    )
+}
+
 /// Makes sure of what Debian's packages bring: (program, C header or path, package, what for).
 pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
     let missing: Vec<_> = things
