@@ -135,6 +135,19 @@ fn failed_means_not_charged_at(gateway: Gateway) {
     // The verdict stands, and nothing is sent after all.
     register.query(&number).expect(-1);
     assert_eq!(shop.ledger(&number), json!(null));
+    // Charged, but the answer is cut off or proves nothing: that is no failure.
+    let charged = ["cut_after", "bad_auth", "half_body", "garbage"].map(|fault| {
+        shop.control_post("faults", &json!({fault: 1.0}));
+        let number = shop.number();
+        register.pay(&number, &code("000")).expect(0);
+        until("the charge", || {
+            (shop.ledger(&number)["charges"] == 1).then_some(())
+        });
+        number
+    });
+    for number in charged {
+        register.wait(&number).expect(0);
+    }
 }
 
 /// A gateway that comes back within the window gets the payment, once.
