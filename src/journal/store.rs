@@ -59,7 +59,7 @@ fn prepare(connection: &mut Connection, name: &str, merchant: &str) -> Result<()
              BEGIN IMMEDIATE; COMMIT;",
         )
         .map_err(fail)?;
-    migrate(connection, name, merchant)?;
+    migrate(connection, &MIGRATIONS, name, merchant)?;
     let owner: String = connection
         .query_row("SELECT merchant FROM journal", [], |row| row.get(0))
         .map_err(fail)?;
@@ -73,9 +73,14 @@ fn prepare(connection: &mut Connection, name: &str, merchant: &str) -> Result<()
 }
 
 /// Brings an older file up to date in one transaction; leaves a newer or a foreign one alone.
-fn migrate(connection: &mut Connection, name: &str, merchant: &str) -> Result<(), Text> {
+fn migrate(
+    connection: &mut Connection,
+    scripts: &[&str],
+    name: &str,
+    merchant: &str,
+) -> Result<(), Text> {
     let fail = |error: rusqlite::Error| unusable(name, &error);
-    let known = MIGRATIONS.len();
+    let known = scripts.len();
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(fail)?;
@@ -99,7 +104,7 @@ fn migrate(connection: &mut Connection, name: &str, merchant: &str) -> Result<()
         return Ok(());
     }
     let transaction = connection.transaction().map_err(fail)?;
-    for script in MIGRATIONS.iter().skip(version) {
+    for script in scripts.iter().skip(version) {
         transaction.execute_batch(script).map_err(fail)?;
     }
     if version == 0 {
@@ -145,5 +150,35 @@ fn unusable(name: &str, error: &rusqlite::Error) -> Text {
             "common_conf.journal_path：无法使用 {name}：{error}",
             "common_conf.journal_path: can't use {name}: {error}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Invariant 10: a journal is migrated whole, or stays as it was.
+    #[test]
+    fn a_migration_that_fails_changes_nothing() {
+        let [first] = MIGRATIONS;
+        let good = "ALTER TABLE journal ADD COLUMN more TEXT";
+        let bad = "ALTER TABLE journal ADD COLUMN still_more TEXT; SELECT no_such_function();";
+        let mut db = Connection::open_in_memory().unwrap();
+        let seen = |db: &Connection| -> (i64, String, i64) {
+            let columns = "SELECT count(*) FROM pragma_table_info('journal')";
+            (
+                db.query_row("PRAGMA user_version", [], |row| row.get(0))
+                    .unwrap(),
+                db.query_row("SELECT merchant FROM journal", [], |row| row.get(0))
+                    .unwrap(),
+                db.query_row(columns, [], |row| row.get(0)).unwrap(),
+            )
+        };
+        migrate(&mut db, &[first], "j", "m").unwrap();
+        assert_eq!(seen(&db), (1, "m".to_owned(), 3));
+        assert!(migrate(&mut db, &[first, good, bad], "j", "m").is_err());
+        assert_eq!(seen(&db), (1, "m".to_owned(), 3));
+        migrate(&mut db, &[first, good], "j", "m").unwrap();
+        assert_eq!(seen(&db), (2, "m".to_owned(), 4));
     }
 }

@@ -481,6 +481,11 @@ fn the_host_never_crashes_and_never_hangs() {
         .filter_map(|(number, reply)| (reply.get().code == 0).then_some(number))
         .collect();
     assert!(!accepted.is_empty());
+    // A customer who never pays: the wait ends all the same.
+    let open = shop.number();
+    register.pay(&open, &code("002")).expect(0);
+    let wait = register.begin_wait(&open, Duration::from_secs(1));
+    wait.get().expect(-2);
     for number in &accepted {
         let reply = register.wait(number);
         let charges = shop.ledger(number)["charges"].as_i64().unwrap_or(0);
