@@ -1,8 +1,9 @@
 //! Waiting for a change of what a mutex guards.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::locks::atomic::{AtomicUsize, Ordering};
+use crate::locks::{Condvar, MutexGuard, PoisonError};
 
 /// A condition variable that costs nothing to notify when nobody waits: the standard library's asks
 /// the kernel every time. Notify after the change was made under the mutex: whoever waits counts

@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod gateway;
 mod http;
 mod journal;
+mod locks;
 pub mod model;
 mod object;
 mod render;
@@ -27,8 +28,6 @@ mod sdk;
 mod telemetry;
 mod text;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub use charset::Charset;
 pub use config::Config;
 pub use engine::Callback;
@@ -36,8 +35,4 @@ pub use gateway::cloudpay::SigningKey;
 pub use sdk::{Code, Error, Reply, Sdk};
 pub use text::{Language, Text};
 
-/// Locks a mutex. A panic elsewhere must not take the register down with it: every value behind
-/// our locks is left consistent before anything that could panic.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(crate) use locks::lock;

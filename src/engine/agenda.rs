@@ -3,12 +3,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Live;
 use crate::condition::Condition;
-use crate::lock;
+use crate::locks::{Mutex, MutexGuard, lock};
 
 /// A turn of an order that is due at some time. Turns that were overtaken by another are skipped
 /// by the worker that gets them.

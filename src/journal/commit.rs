@@ -3,14 +3,14 @@
 //! all that are queued.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use crate::condition::Condition;
-use crate::lock;
+use crate::locks::atomic::{AtomicBool, Ordering};
+use crate::locks::{Mutex, TryLockError, lock};
 use crate::text::{Text, text};
 
 /// The most work one transaction takes: its first caller shouldn't wait for a whole day's sales.

@@ -1,0 +1,89 @@
+//! Group commit: whoever waits gets an answer, whoever commits.
+
+#[path = "../../src/journal/commit.rs"]
+#[allow(dead_code)]
+mod commit;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use commit::{Committer, Until};
+use rusqlite::Connection;
+use shuttle::thread;
+
+use crate::explore;
+
+fn committer() -> Arc<Committer> {
+    let connection = Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT;
+             CREATE TABLE journal (number_counter INTEGER) STRICT;",
+        )
+        .unwrap();
+    Committer::new(connection)
+}
+
+/// Writes a number and says whether that was done.
+fn insert(committer: &Arc<Committer>, x: i64, until: Until) -> bool {
+    let ticket = committer.submit(until, move |db| {
+        db.execute("INSERT INTO t VALUES (?1)", [x])
+    });
+    ticket.wait().is_ok()
+}
+
+/// Callers that wait for a commit, others that don't, and the thread for those: everybody hears,
+/// and everything is written.
+pub fn every_caller_hears() {
+    explore(30_000, || {
+        let committer = committer();
+        let lazy = {
+            let committer = Arc::clone(&committer);
+            thread::spawn(move || committer.write_lazily())
+        };
+        let lazily = Arc::new(AtomicUsize::new(0));
+        let callers = [
+            (1, Until::Durable),
+            (1, Until::Durable),
+            (2, Until::Written),
+        ];
+        let callers = callers.map(|(x, until)| {
+            let (committer, lazily) = (Arc::clone(&committer), Arc::clone(&lazily));
+            thread::spawn(move || {
+                let written = insert(&committer, x, until);
+                committer.submit_lazily(move |_| {
+                    lazily.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                });
+                written
+            })
+        });
+        let [one, again, two] = callers.map(|caller| caller.join().unwrap());
+        // A number is written once, and whoever was second knows.
+        assert!(one != again && two);
+        committer.close();
+        lazy.join().unwrap();
+        assert_eq!(lazily.load(Ordering::Relaxed), 3);
+    });
+}
+
+/// The journal closes while callers come: each is told the truth, and nobody waits for ever.
+pub fn nobody_hangs_when_it_closes() {
+    explore(30_000, || {
+        let committer = committer();
+        let lazy = {
+            let committer = Arc::clone(&committer);
+            thread::spawn(move || committer.write_lazily())
+        };
+        let callers = [1, 2, 3].map(|x| {
+            let committer = Arc::clone(&committer);
+            thread::spawn(move || insert(&committer, x, Until::Durable))
+        });
+        committer.close();
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        lazy.join().unwrap();
+        assert!(!insert(&committer, 4, Until::Durable));
+    });
+}
