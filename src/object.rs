@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for Entries {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+        let mut entries: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(16);
         while let Some((Key(key), raw)) = map.next_entry()? {
             match entries.iter_mut().find(|(known, _)| *known == key) {
                 Some(entry) => entry.1 = raw,

@@ -317,45 +317,45 @@ fn wrong(column: usize) -> rusqlite::Error {
 /// The gateway's words without the payment code and the customer's identity
 /// (`lifecycle.md`, invariant 7). Words that can't be read are not kept at all.
 pub(super) fn without_private(content: &RawValue) -> Option<String> {
-    let mut kept = String::with_capacity(content.get().len());
+    let mut kept = Vec::with_capacity(content.get().len());
     keep(content.get(), &mut kept, 0)?;
-    Some(kept)
+    String::from_utf8(kept).ok()
 }
 
 /// No order's content is nested like this.
 const MAX_DEPTH: usize = 32;
 
 /// Copies a JSON text without its private keys; what has none stays as it was written.
-fn keep(text: &str, kept: &mut String, depth: usize) -> Option<()> {
+fn keep(text: &str, kept: &mut Vec<u8>, depth: usize) -> Option<()> {
     if depth > MAX_DEPTH {
         return None;
     }
     match text.as_bytes().first()? {
         b'{' => {
-            kept.push('{');
+            kept.push(b'{');
             for (key, value) in Object::parse(text)?.entries() {
                 if !PRIVATE_KEYS.contains(&key) {
-                    if !kept.ends_with('{') {
-                        kept.push(',');
+                    if !kept.ends_with(b"{") {
+                        kept.push(b',');
                     }
-                    kept.push_str(&serde_json::to_string(key).ok()?);
-                    kept.push(':');
+                    serde_json::to_writer(&mut *kept, key).ok()?;
+                    kept.push(b':');
                     keep(value.get(), kept, depth + 1)?;
                 }
             }
-            kept.push('}');
+            kept.push(b'}');
         }
         b'[' => {
-            kept.push('[');
+            kept.push(b'[');
             for value in serde_json::from_str::<Vec<&RawValue>>(text).ok()? {
-                if !kept.ends_with('[') {
-                    kept.push(',');
+                if !kept.ends_with(b"[") {
+                    kept.push(b',');
                 }
                 keep(value.get(), kept, depth + 1)?;
             }
-            kept.push(']');
+            kept.push(b']');
         }
-        _ => kept.push_str(text),
+        _ => kept.extend_from_slice(text.as_bytes()),
     }
     Some(())
 }
