@@ -789,10 +789,10 @@ impl Track {
         if self.stage == Stage::Poll && now < self.window_end {
             let interval = rules.polling(self.trade_type).interval;
             let since = now.duration_since(self.last_pay.unwrap_or(self.accepted));
-            let rhythm = match since {
-                since if since < FIRST_POLL => FIRST_POLL - since,
-                since if since < EAGER_TIME => EAGER_POLL,
-                _ => interval,
+            let rhythm = if since < EAGER_TIME {
+                until_eager_poll(since)
+            } else {
+                interval
             };
             let wait = wait.unwrap_or(rhythm).min(interval);
             return Step {
@@ -824,6 +824,18 @@ impl Track {
             next: wait.map(|wait| (now + wait, Task::Query)),
             changed,
             news: false,
+        }
+    }
+}
+
+/// How long until the next eager poll of a payment that was sent so long ago. Slow answers don't
+/// slow the rhythm down.
+fn until_eager_poll(since: Duration) -> Duration {
+    match since.checked_sub(FIRST_POLL) {
+        None => FIRST_POLL - since,
+        Some(past) => {
+            let over = past.as_nanos() % EAGER_POLL.as_nanos();
+            EAGER_POLL - Duration::from_nanos(u64::try_from(over).unwrap_or(0))
         }
     }
 }
@@ -1007,6 +1019,18 @@ mod tests {
         assert_eq!(slow[10], 1350.0);
         assert_eq!(life.state(), OrderState::Unknown);
         assert!(life.track.at_rest());
+    }
+
+    #[test]
+    fn slow_answers_do_not_slow_the_polls_down() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let paying = || state(OrderState::Paying);
+        assert_eq!(life.hear(Task::Pay, paying()), Some((2.0, Task::Query)));
+        // When the answer to a poll came, and when the next poll is due.
+        for (answered, due) in [(2.25, 5.0), (7.75, 8.0), (8.0, 11.0), (14.5, 17.0)] {
+            let next = life.at(answered).hear(Task::Query, paying());
+            assert_eq!(next, Some((due, Task::Query)));
+        }
     }
 
     #[test]
