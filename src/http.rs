@@ -23,6 +23,9 @@ use crate::text::{Text, text};
 /// stale connection is never the reason for an unknown result.
 const IDLE_LIMIT: Duration = Duration::from_secs(45);
 
+/// A connection that has answered within this time is taken for open without asking the system.
+const FRESH: Duration = Duration::from_millis(1);
+
 /// A domain that could not be connected to is tried last for this long, or until it answers a
 /// probe.
 const DOWN_TIME: Duration = Duration::from_secs(30);
@@ -315,6 +318,7 @@ impl Connector for MarkWrites {
         Ok(made?.map(|transport| MarkedTransport {
             transport,
             held: Vec::new(),
+            heard: None,
         }))
     }
 }
@@ -325,6 +329,8 @@ impl Connector for MarkWrites {
 struct MarkedTransport<T> {
     transport: T,
     held: Vec<u8>,
+    /// When something last came in.
+    heard: Option<Instant>,
 }
 
 impl<T: Transport> MarkedTransport<T> {
@@ -365,11 +371,14 @@ impl<T: Transport> Transport for MarkedTransport<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, UreqError> {
         self.flush(timeout)?;
-        self.transport.await_input(timeout)
+        let more = self.transport.await_input(timeout)?;
+        self.heard = more.then(Instant::now);
+        Ok(more)
     }
 
     fn is_open(&mut self) -> bool {
-        self.held.is_empty() && self.transport.is_open()
+        let fresh = self.heard.is_some_and(|heard| heard.elapsed() < FRESH);
+        self.held.is_empty() && (fresh || self.transport.is_open())
     }
 
     fn is_tls(&self) -> bool {

@@ -73,9 +73,8 @@ fn wrap(request_content: &str, authen_info: RequestAuthen) -> Result<Vec<u8>, Te
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
-    #[serde(borrow)]
-    response_content: &'a RawValue,
+struct Response<Content> {
+    response_content: Content,
     #[serde(default)]
     authen_info: Option<ResponseAuthen>,
 }
@@ -108,9 +107,19 @@ pub(super) fn open(body: &[u8], key: &AuthenKey) -> Result<Opened, Text> {
             "the answer is not the protocol's JSON: {error}"
         )
     };
-    let response: Response<'_> = serde_json::from_slice(body).map_err(malformed)?;
-    let content = exact_text(response.response_content).map_err(malformed)?;
-    let authentic = match response.authen_info.and_then(|info| info.a) {
+    let (content, authen_info) = match serde_json::from_slice::<Response<String>>(body) {
+        Ok(response) => (response.response_content, response.authen_info),
+        // JSON, but the content is no string.
+        Err(error) if error.is_data() => {
+            let response: Response<&RawValue> = serde_json::from_slice(body).map_err(malformed)?;
+            (
+                exact_text(response.response_content).map_err(malformed)?,
+                response.authen_info,
+            )
+        }
+        Err(error) => return Err(malformed(error)),
+    };
+    let authentic = match authen_info.and_then(|info| info.a) {
         None => false,
         Some(code) if key.verify(content.as_bytes(), &code.authen_code) => true,
         Some(_) => {
