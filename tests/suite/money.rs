@@ -394,19 +394,20 @@ fn a_qr_order_is_closed_unless_it_is_paid() {
 fn a_qr_order_is_closed_unless_it_is_paid_at(gateway: Gateway) {
     let shop = Shop::at(gateway, Options::default());
     let register = shop.register();
-    let number = shop.number();
-    register.scan(&number, None).expect(0);
-    let request = json!({"out_trade_no": number, "until": "code_ready"}).to_string();
-    register
-        .begin("wait_order", Some(request.as_bytes()), 4096, 30_000)
-        .get()
-        .expect(-5);
+    let shown = |scenario| {
+        let number = shop.number();
+        register.scan(&number, scenario).expect(0);
+        let request = json!({"out_trade_no": number, "until": "code_ready"}).to_string();
+        let wait = register.begin("wait_order", Some(request.as_bytes()), 4096, 30_000);
+        wait.get().expect(-5);
+        number
+    };
+    let number = shown(None);
     register
         .call("close_order", &json!({"out_trade_no": number}))
         .expect(0);
     assert_eq!(register.query(&number).expect(-4).json()["state"], "closed");
-    let number = shop.number();
-    register.scan(&number, Some("000")).expect(0);
+    let number = shown(Some("000"));
     let refused = register
         .call(
             "cancel_order",
