@@ -1,8 +1,6 @@
 //! Every check and every test of the project.
 
-use std::process::Command;
-
-use crate::tools::{have, need, run, run_with};
+use crate::tools::{cargo_test, have, need, run, run_with};
 use crate::{chaos, dist, fuzz, wine};
 
 /// Runs them all; stops at the first that fails.
@@ -55,7 +53,7 @@ fn linux() -> Result<(), String> {
             "warnings",
         ],
     )?;
-    run("cargo", &["test", "--workspace", "--no-fail-fast"])
+    run_with(cargo_test().arg("--workspace"))
 }
 
 /// The packages for Linux and NuGet, which `cargo test` alone leaves out.
@@ -96,9 +94,9 @@ fn windows(host: &str, filter: &[&str]) -> Result<(), String> {
 /// One host's part of the suite.
 fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
     println!("\n== The suite for {host}");
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo_test();
     cargo
-        .args(["test", "--test", "suite", "--no-fail-fast", "--"])
+        .args(["--test", "suite", "--"])
         .args(filter)
         .arg("--include-ignored")
         .env("CLOUDPAY_TEST_HOST", host);

@@ -75,6 +75,16 @@ fn have_header(header: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// `cargo test` with more threads than processors: most tests wait, for answers and for timers.
+pub(crate) fn cargo_test() -> Command {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["test", "--no-fail-fast"])
+        .env("RUST_TEST_THREADS", (4 * processors).to_string());
+    cargo
+}
+
 /// Compiles a C program of this tree against a shared library that lies beside it.
 pub(crate) fn compile_c(source: &str, program: &Path, library: &Path) -> Result<(), String> {
     run_with(
