@@ -179,8 +179,10 @@ static void approve(int orders)
     for (i = 0; i < orders; i++) {
         accept_payment(0, i, "002", number);
         printf("accepted %s\n", number);
+        fflush(stdout);
+        /* Customers don't come all at once. */
+        pause_ms(10);
     }
-    fflush(stdout);
     /* Until the other side has heard of them all. */
     while (getchar() != EOF)
         ;

@@ -335,7 +335,7 @@ void approve(const Shop &shop, int orders, const std::string &prefix)
 {
     std::mutex print;
     std::vector<std::thread> waiting;
-    for (int sale = 0; sale < orders; sale++)
+    for (int sale = 0; sale < orders; sale++) {
         waiting.emplace_back([&, sale] {
             Client client(shop, true);
             std::string number = number_of(prefix, 0, sale);
@@ -356,6 +356,9 @@ void approve(const Shop &shop, int orders, const std::string &prefix)
                    static_cast<unsigned long long>(now_ns(CLOCK_REALTIME) / 1000000));
             fflush(stdout);
         });
+        // Customers don't come all at once.
+        usleep(10000);
+    }
     for (std::thread &thread : waiting)
         thread.join();
 }

@@ -10,7 +10,7 @@ use crate::tools::{have, root, run, run_with, target_folder};
 pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
     if !have("cargo-fuzz") {
         println!("\nmissing: cargo-fuzz, builds and runs the fuzz targets; building it");
-        run("cargo", &["install", "--locked", "cargo-fuzz"])?;
+        run("cargo", &["install", "--locked", "--debug", "cargo-fuzz"])?;
     }
     let build = target_folder()?.join("fuzz");
     let seeds = root().join("fuzz/seeds");

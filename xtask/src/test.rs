@@ -125,7 +125,7 @@ const LINUX_ONLY: [&str; 8] = [
 fn deny() -> Result<(), String> {
     if !have("cargo-deny") {
         println!("\nmissing: cargo-deny, checks licences and advisories; building it");
-        run("cargo", &["install", "--locked", "cargo-deny"])?;
+        run("cargo", &["install", "--locked", "--debug", "cargo-deny"])?;
     }
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         let deny = ["deny", "--manifest-path", manifest, "check"];

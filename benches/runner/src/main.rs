@@ -41,7 +41,7 @@ fn main() {
     let gateway = Gateway::start(&build, &build.join("sandbox"));
     println!("waiting orders");
     measure::memory(&gateway, &mut report);
-    println!("approvals: a minute");
+    println!("approvals: two minutes");
     measure::approval(&gateway, &mut report);
     println!("old journals");
     measure::journals(&gateway, rounds, &mut report);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
@@ -124,70 +124,54 @@ pub fn memory(gateway: &Gateway, report: &mut Report) {
 
 /// Enough to meet every phase of the polls.
 const APPROVALS: usize = 307;
-/// In which customers make up their minds.
-const APPROVAL_TIME: Duration = Duration::from_secs(45);
+/// In which customers make up their minds. Accepted is not yet sent.
+const APPROVAL_TIME: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(45));
 
 /// From the customer's approval to the register knowing it.
 pub fn approval(gateway: &Gateway, report: &mut Report) {
     let conf = gateway.conf(":memory:", 8).display().to_string();
-    let count = APPROVALS.to_string();
-    let theirs = approve(gateway, "peer", &conf, &count);
-    let ours = approve(gateway, "client", &conf, &count);
-    // Accepted is not yet sent.
-    std::thread::sleep(Duration::from_millis(300));
-    let start = Instant::now();
-    let mut approved = HashMap::new();
-    let agent = ureq::Agent::new_with_defaults();
-    for sale in 0..APPROVALS {
-        let at = APPROVAL_TIME.mul_f64(sale as f64 / APPROVALS as f64);
-        std::thread::sleep(at.saturating_sub(start.elapsed()));
-        for numbers in [&ours.1, &theirs.1] {
-            let number = &numbers[sale];
-            let url = format!("{}/sandbox/orders/{number}/pay", gateway.control);
-            agent.post(url).send_empty().unwrap();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            approved.insert(number.clone(), now.as_millis() as f64);
-        }
-    }
-    for (name, (mut process, _, known)) in [("adaptive", ours), ("every 6 s", theirs)] {
-        let mut known = known;
-        for _ in 0..APPROVALS {
-            let line = known.next().expect("news of every order").unwrap();
-            let words: Vec<&str> = line.split(' ').collect();
-            assert_eq!(words[0], "known", "{line}");
-            let at: f64 = words[2].parse().unwrap();
-            report.add(format!("approval {name}"), at - approved[words[1]]);
-        }
+    for (name, program) in [("adaptive", "client"), ("every 6 s", "peer")] {
+        let mut process = gateway
+            .command(program)
+            .args(["approve", &conf, &APPROVALS.to_string(), &gateway.prefix()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let control = &gateway.control;
+        std::thread::scope(|scope| {
+            let mut customers = HashMap::new();
+            for _ in 0..2 * APPROVALS {
+                let line = lines.next().expect("news of every order").unwrap();
+                let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+                let number = words[1].clone();
+                if words[0] == "accepted" {
+                    // Spread over the time, but in step with no rhythm: by the golden section.
+                    let share = (customers.len() as f64 * 0.618_033_988_75).fract();
+                    let (least, most) = APPROVAL_TIME;
+                    let time = least + (most - least).mul_f64(share);
+                    let customer = scope.spawn(move || approve(control, &words[1], time));
+                    customers.insert(number, Some(customer));
+                } else {
+                    let known: f64 = words[2].parse().unwrap();
+                    let customer = customers.get_mut(&number).unwrap().take().unwrap();
+                    report.add(format!("approval {name}"), known - customer.join().unwrap());
+                }
+            }
+        });
         drop(process.stdin.take());
         assert!(process.wait().unwrap().success());
     }
 }
 
-type Waiting = (
-    Child,
-    Vec<String>,
-    std::io::Lines<BufReader<std::process::ChildStdout>>,
-);
-
-/// Starts a program and waits until all its orders are accepted.
-fn approve(gateway: &Gateway, program: &str, conf: &str, count: &str) -> Waiting {
-    let prefix = gateway.prefix();
-    let mut process = gateway
-        .command(program)
-        .args(["approve", conf, count, &prefix])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let mut numbers: Vec<String> = (0..APPROVALS)
-        .map(|_| {
-            let line = lines.next().expect("every order").unwrap();
-            line.strip_prefix("accepted ").expect("accepted").to_owned()
-        })
-        .collect();
-    numbers.sort();
-    (process, numbers, lines)
+/// A customer who approves after a time; says when that was, in ms since 1970.
+fn approve(control: &str, number: &str, after: Duration) -> f64 {
+    std::thread::sleep(after);
+    let url = format!("{control}/sandbox/orders/{number}/pay");
+    ureq::post(url).send_empty().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_millis() as f64
 }
 
 /// Journals with many finished orders: opening, accepting, asking.
