@@ -5,9 +5,19 @@ use std::process::Command;
 
 use crate::tools::{have, root, run, run_with, target_folder};
 
-/// Runs every target for `seconds`, and stops at the first that finds something. What is found on
-/// the way stays in the target folder, and the next run starts with it.
+/// Ten seconds for every target, built quickly.
+pub(crate) fn smoke() -> Result<(), String> {
+    run_targets(10, "--dev")
+}
+
+/// Runs every target for `seconds`.
 pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
+    run_targets(seconds, "--release")
+}
+
+/// Stops at the first target that finds something. What is found on the way stays in the target
+/// folder, and the next run starts with it.
+fn run_targets(seconds: u32, profile: &str) -> Result<(), String> {
     if !have("cargo-fuzz") {
         println!("\nmissing: cargo-fuzz, builds and runs the fuzz targets; building it");
         run("cargo", &["install", "--locked", "--debug", "cargo-fuzz"])?;
@@ -26,7 +36,7 @@ pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
         println!("\n== Fuzzing {target} for {seconds} s");
         let mut cargo = Command::new("cargo");
         cargo
-            .args(["fuzz", "run", "--target-dir"])
+            .args(["fuzz", "run", profile, "--target-dir"])
             .args([&build])
             .arg(&target)
             .args([corpus, seeds.join(&target)])

@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<(), String> {
         let library = library(&compiler, sanitizer)?;
         let mut cargo = cargo_test();
         cargo
-            .args(["--test", "suite", "--"])
+            .args(["--workspace", "--test", "suite", "--"])
             .args(["abi::", "scenarios::", "crash::", "money::", "merchant::"])
             .env("CLOUDPAY_TEST_HOST", sanitizer)
             .env("CLOUDPAY_TEST_LIBRARY", library)

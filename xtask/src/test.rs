@@ -7,7 +7,7 @@ use crate::{chaos, dist, fuzz, wine};
 pub(crate) fn run_every() -> Result<(), String> {
     linux()?;
     chaos::run_with_arguments(&["--payments".to_owned(), "400".to_owned()])?;
-    fuzz::run_every(10)?;
+    fuzz::smoke()?;
     dist::run(None)?;
     packages()?;
     // What differs by system, and most of all on the 32 bits that most registers have.
@@ -96,7 +96,8 @@ fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
     println!("\n== The suite for {host}");
     let mut cargo = cargo_test();
     cargo
-        .args(["--test", "suite", "--"])
+        // With the same packages as before: others have other features, and everything is rebuilt.
+        .args(["--workspace", "--test", "suite", "--"])
         .args(filter)
         .arg("--include-ignored")
         .env("CLOUDPAY_TEST_HOST", host);
