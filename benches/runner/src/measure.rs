@@ -147,8 +147,8 @@ pub fn approval(gateway: &Gateway, report: &mut Report) {
                 let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
                 let number = words[1].clone();
                 if words[0] == "accepted" {
-                    // Spread over the time, but in step with no rhythm: by the golden section.
-                    let share = (customers.len() as f64 * 0.618_033_988_75).fract();
+                    // Spread evenly over the time, in step with no rhythm of polls.
+                    let share = (customers.len() as f64 + 0.5) / APPROVALS as f64;
                     let (least, most) = APPROVAL_TIME;
                     let time = least + (most - least).mul_f64(share);
                     let customer = scope.spawn(move || approve(control, &words[1], time));
