@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use commit::{Committer, Until};
 use rusqlite::Connection;
-use shuttle::thread;
+use shuttle::thread::{self, JoinHandle};
 
 use crate::explore;
 
-fn committer() -> Arc<Committer> {
+/// A journal, and its thread for what nobody waits for.
+fn start() -> (Arc<Committer>, JoinHandle<()>) {
     let connection = Connection::open_in_memory().unwrap();
     connection
         .execute_batch(
@@ -21,7 +22,9 @@ fn committer() -> Arc<Committer> {
              CREATE TABLE journal (number_counter INTEGER) STRICT;",
         )
         .unwrap();
-    Committer::new(connection)
+    let committer = Committer::new(connection);
+    let for_thread = Arc::clone(&committer);
+    (committer, thread::spawn(move || for_thread.write_lazily()))
 }
 
 /// Writes a number and says whether that was done.
@@ -36,11 +39,7 @@ fn insert(committer: &Arc<Committer>, x: i64, until: Until) -> bool {
 /// and everything is written.
 pub fn every_caller_hears() {
     explore(30_000, || {
-        let committer = committer();
-        let lazy = {
-            let committer = Arc::clone(&committer);
-            thread::spawn(move || committer.write_lazily())
-        };
+        let (committer, lazy) = start();
         let lazily = Arc::new(AtomicUsize::new(0));
         let callers = [
             (1, Until::Durable),
@@ -70,11 +69,7 @@ pub fn every_caller_hears() {
 /// The journal closes while callers come: each is told the truth, and nobody waits for ever.
 pub fn nobody_hangs_when_it_closes() {
     explore(30_000, || {
-        let committer = committer();
-        let lazy = {
-            let committer = Arc::clone(&committer);
-            thread::spawn(move || committer.write_lazily())
-        };
+        let (committer, lazy) = start();
         let callers = [1, 2, 3].map(|x| {
             let committer = Arc::clone(&committer);
             thread::spawn(move || insert(&committer, x, Until::Durable))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::dist;
-use crate::tools::{cargo_test, need, run_with, target_folder};
+use crate::tools::{cargo_suite, need, run_with, target_folder};
 
 const CLANG: &str = "clang-16";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -34,9 +34,8 @@ pub(crate) fn run() -> Result<(), String> {
     for sanitizer in ["address", "thread"] {
         println!("\n== The suite with {sanitizer} sanitizer: the first time takes minutes");
         let library = library(&compiler, sanitizer)?;
-        let mut cargo = cargo_test();
+        let mut cargo = cargo_suite();
         cargo
-            .args(["--workspace", "--test", "suite", "--"])
             .args(["abi::", "scenarios::", "crash::", "money::", "merchant::"])
             .env("CLOUDPAY_TEST_HOST", sanitizer)
             .env("CLOUDPAY_TEST_LIBRARY", library)

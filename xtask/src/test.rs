@@ -1,6 +1,6 @@
 //! Every check and every test of the project.
 
-use crate::tools::{cargo_test, have, need, run, run_with};
+use crate::tools::{cargo_suite, cargo_test, have, need, run, run_with};
 use crate::{chaos, dist, fuzz, wine};
 
 /// Runs them all; stops at the first that fails.
@@ -94,10 +94,8 @@ fn windows(host: &str, filter: &[&str]) -> Result<(), String> {
 /// One host's part of the suite.
 fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
     println!("\n== The suite for {host}");
-    let mut cargo = cargo_test();
+    let mut cargo = cargo_suite();
     cargo
-        // With the same packages as before: others have other features, and everything is rebuilt.
-        .args(["--workspace", "--test", "suite", "--"])
         .args(filter)
         .arg("--include-ignored")
         .env("CLOUDPAY_TEST_HOST", host);

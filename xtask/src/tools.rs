@@ -85,6 +85,14 @@ pub(crate) fn cargo_test() -> Command {
     cargo
 }
 
+/// The suite alone. With the same packages as the whole workspace's tests: others have other
+/// features, and everything would be built again.
+pub(crate) fn cargo_suite() -> Command {
+    let mut cargo = cargo_test();
+    cargo.args(["--workspace", "--test", "suite", "--"]);
+    cargo
+}
+
 /// Compiles a C program of this tree against a shared library that lies beside it.
 pub(crate) fn compile_c(source: &str, program: &Path, library: &Path) -> Result<(), String> {
     run_with(
