@@ -1,8 +1,6 @@
 //! Reading a JSON object that a register wrote: by key, with the register's habits allowed
 //! (numbers as strings), and with errors that name the key, the limit and what was given.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use crate::text::{Text, text};
@@ -10,8 +8,8 @@ use crate::text::{Text, text};
 /// A JSON object with the path that leads to it (`trade_conf.` for example), for messages.
 pub(crate) struct Fields {
     path: &'static str,
+    /// What has not been read yet: reading takes it out.
     map: Map<String, Value>,
-    read: BTreeSet<&'static str>,
 }
 
 impl Fields {
@@ -31,11 +29,7 @@ impl Fields {
     }
 
     fn new(path: &'static str, map: Map<String, Value>) -> Self {
-        Self {
-            path,
-            map,
-            read: BTreeSet::new(),
-        }
+        Self { path, map }
     }
 
     /// The object under `key`; an empty one when there is none.
@@ -215,10 +209,7 @@ impl Fields {
     /// The keys nobody asked for. They are accepted; the caller logs them once.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = String> + '_ {
         let path = self.path;
-        self.map
-            .keys()
-            .filter(|key| !self.read.contains(key.as_str()))
-            .map(move |key| format!("{path}{key}"))
+        self.map.keys().map(move |key| format!("{path}{key}"))
     }
 
     /// The error for a key that has to be there.
@@ -241,7 +232,6 @@ impl Fields {
 
     /// Takes the value out; `null` counts as not given.
     fn take(&mut self, key: &'static str) -> Option<Value> {
-        self.read.insert(key);
         self.map.remove(key).filter(|value| !value.is_null())
     }
 

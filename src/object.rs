@@ -33,12 +33,12 @@ impl<'a> Object<'a> {
         Self::parse(self.raw(key)?.get())
     }
 
-    /// Text that isn't empty; a number counts as its digits.
+    /// Text that isn't empty; a number counts as it was written.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         let raw = self.raw(key)?.get();
-        let text = match serde_json::from_str(raw).ok()? {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Number(number) => number.to_string(),
+        let text: String = match raw.as_bytes().first()? {
+            b'"' => serde_json::from_str(raw).ok()?,
+            b'-' | b'0'..=b'9' => raw.to_owned(),
             _ => return None,
         };
         Some(text).filter(|text| !text.is_empty())

@@ -56,12 +56,12 @@ impl std::fmt::Debug for PaymentCode {
 
 /// `13****7649`: enough to find a payment by, too little to pay with.
 pub(crate) fn mask(code: &str) -> String {
-    let chars: Vec<char> = code.chars().collect();
-    if chars.len() < 10 {
+    let length = code.chars().count();
+    if length < 10 {
         return "****".to_owned();
     }
-    let head: String = chars.iter().take(2).collect();
-    let tail: String = chars.iter().skip(chars.len() - 4).collect();
+    let head: String = code.chars().take(2).collect();
+    let tail: String = code.chars().skip(length - 4).collect();
     format!("{head}****{tail}")
 }
 
@@ -142,26 +142,23 @@ impl Payment {
         let alipay = &self.alipay;
         let number = |value: Option<i64>| value.map(|value| value.to_string());
         for part in [
-            self.body.clone(),
-            self.attach.clone(),
-            self.goods_tag.clone(),
-            self.limit_pay.clone(),
-            self.product_id.clone(),
-            self.detail.clone(),
-            self.remark.clone(),
-            self.client_flow_id.clone(),
-            number(self.time_expire),
-            number(alipay.discountable_amount),
-            number(alipay.undiscountable_amount),
-            alipay.product_code.clone(),
-            alipay.royalty_info.clone(),
-            alipay.extend_params.clone(),
-            alipay.disable_pay_channels.clone(),
+            self.body.as_deref(),
+            self.attach.as_deref(),
+            self.goods_tag.as_deref(),
+            self.limit_pay.as_deref(),
+            self.product_id.as_deref(),
+            self.detail.as_deref(),
+            self.remark.as_deref(),
+            self.client_flow_id.as_deref(),
+            number(self.time_expire).as_deref(),
+            number(alipay.discountable_amount).as_deref(),
+            number(alipay.undiscountable_amount).as_deref(),
+            alipay.product_code.as_deref(),
+            alipay.royalty_info.as_deref(),
+            alipay.extend_params.as_deref(),
+            alipay.disable_pay_channels.as_deref(),
         ] {
-            match part {
-                Some(part) => add(&part),
-                None => add("\0none"),
-            }
+            add(part.unwrap_or("\0none"));
         }
         hash.finalize().into()
     }
