@@ -226,16 +226,21 @@ fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqli
     let content = order.content.as_deref().map(without_private);
     let evidence = order.evidence.as_ref();
     let final_ms = order.state.is_final().then(crate::clock::now_ms);
-    db.prepare_cached(
+    // Naming `reported` has its index written anew: not where it stays as it is.
+    let reported = if order.late || final_ms.is_none() {
+        ", reported = CASE WHEN late < ?15 OR ?13 IS NULL THEN 0 ELSE reported END"
+    } else {
+        ""
+    };
+    db.prepare_cached(&format!(
         "UPDATE orders SET state = ?2, code_url = coalesce(?3, code_url),
              transaction_id = coalesce(?4, transaction_id), time_end = coalesce(?5, time_end),
              message = ?6, order_content = coalesce(?7, order_content),
              evidence_source = ?8, evidence_authentic = ?9, evidence_time_ms = ?10,
              evidence_domain = ?11, evidence_log_id = ?12,
-             final_ms = ?13, watch_until_ms = ?14, late = ?15,
-             reported = CASE WHEN late < ?15 OR ?13 IS NULL THEN 0 ELSE reported END
+             final_ms = ?13, watch_until_ms = ?14, late = ?15 {reported}
          WHERE out_trade_no = ?1",
-    )?
+    ))?
     .execute(params![
         order.trade_no,
         order.state.name(),
