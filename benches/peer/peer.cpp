@@ -3,11 +3,14 @@
 //   peer manual CONF THREADS PAYMENTS PREFIX   as the manual shows it: everything new for each call
 //   peer good   CONF THREADS PAYMENTS PREFIX   one handle a thread, kept connections and sessions
 //   peer bare   CONF PAYMENTS PREFIX           no client at all: ready-made requests, one connection
+//   peer synced CONF PAYMENTS FILE PREFIX      the same, each after a page was written to the file
+//                                              and synced
 //   peer approve CONF ORDERS PREFIX            asks every 6 s, as the manual says
 //   peer crypto CONF TIMES PREFIX              signs a refund, verifies a notification
 //
 // Prints one line of JSON, as the library's client does.
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <json/json.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -277,8 +280,10 @@ void pay(const Shop &shop, bool keep, int threads, int payments, const std::stri
 }
 
 // One TLS connection, ready-made requests: what the network and the gateway alone take.
-void bare(const Shop &shop, int payments, const std::string &prefix)
+void bare(const Shop &shop, int payments, const char *file, const std::string &prefix)
 {
+    int disk = file ? open(file, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+    std::vector<char> page(4096, 1);
     std::string address = shop.domain.substr(shop.domain.find("//") + 2);
     std::string host = address.substr(0, address.find(':'));
     std::string port = address.substr(address.find(':') + 1);
@@ -311,6 +316,8 @@ void bare(const Shop &shop, int payments, const std::string &prefix)
         uint64_t begin = now_ns(CLOCK_MONOTONIC);
         std::string answer;
         size_t whole = 0;
+        if (file && (::write(disk, page.data(), page.size()) < 0 || fdatasync(disk) != 0))
+            throw std::runtime_error(file);
         SSL_write(tls, request.data(), static_cast<int>(request.size()));
         while (whole == 0 || answer.size() < whole) {
             int count = SSL_read(tls, buffer.data(), static_cast<int>(buffer.size()));
@@ -327,6 +334,7 @@ void bare(const Shop &shop, int payments, const std::string &prefix)
     SSL_free(tls);
     SSL_CTX_free(context);
     close(link);
+    close(disk);
     freeaddrinfo(found);
 }
 
@@ -413,7 +421,8 @@ void crypto(const Shop &shop, int times)
 int main(int count, char **words)
 {
     if (count < 5) {
-        fprintf(stderr, "peer manual|good CONF THREADS PAYMENTS PREFIX, bare|approve|crypto CONF N PREFIX\n");
+        fprintf(stderr, "peer manual|good CONF THREADS PAYMENTS PREFIX, bare|approve|crypto CONF N PREFIX, "
+                        "synced CONF N FILE PREFIX\n");
         return 2;
     }
     curl_global_init(CURL_GLOBAL_ALL);
@@ -421,7 +430,9 @@ int main(int count, char **words)
         std::string mode = words[1];
         Shop shop = read_shop(words[2]);
         if (mode == "bare")
-            bare(shop, atoi(words[3]), words[4]);
+            bare(shop, atoi(words[3]), nullptr, words[4]);
+        else if (mode == "synced")
+            bare(shop, atoi(words[3]), words[4], words[5]);
         else if (mode == "crypto")
             crypto(shop, atoi(words[3]));
         else if (mode == "approve")

@@ -1,11 +1,11 @@
 //! What is measured.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -54,32 +54,20 @@ pub fn throughput(gateway: &Gateway, parallel: usize, report: &mut Report) {
     }
 }
 
-/// One payment at a time, over what the network, the gateway and the disk alone take.
+/// One payment at a time, and what the network, the gateway and the disk alone take. The disk's
+/// part is measured together with the round trip: while it writes, everything else cools down.
 pub fn latency(gateway: &Gateway, report: &mut Report) {
     let memory = gateway.conf(":memory:", 1).display().to_string();
     let disk = gateway.conf("latency.journal", 1).display().to_string();
     let bare = gateway.run("peer", &["bare", &memory, "1000"]);
     report.add("bare latency", number(&bare["latency_us"][0]));
-    report.add("fsync", fsync(&gateway.folder));
+    let page = gateway.folder.join("page").display().to_string();
+    let synced = gateway.run("peer", &["synced", &memory, "1000", &page]);
+    report.add("synced latency", number(&synced["latency_us"][0]));
     for (name, conf) in [("memory", &memory), ("disk", &disk)] {
         let result = gateway.run("client", &["pay", conf, "1", "1000"]);
         report.add(format!("{name} latency"), number(&result["latency_us"][0]));
     }
-}
-
-/// The median time in us to append a page to a file and have it on disk.
-fn fsync(folder: &Path) -> f64 {
-    let mut file = File::create(folder.join("fsync")).unwrap();
-    let mut times: Vec<f64> = (0..500)
-        .map(|_| {
-            let start = Instant::now();
-            file.write_all(&[1; 4096]).unwrap();
-            file.sync_data().unwrap();
-            start.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// From nothing to running, and the first payment with and without a warm connection.
