@@ -67,10 +67,12 @@ extern "C" {
 //
 // @param conf CloudPayConf, a JSON text (see README, "Configuration"). UTF-8; GBK text is
 //   accepted when `common_conf.charset` is `"gbk"`.
-// @return 0 running; -1 configuration refused (the message names the key); -3 internal error.
+// @return 0 running; -1 configuration refused (the message names the key); -3 internal error, or
+//   in the child of a fork().
 //
 // Opens and locks the journal, starts the worker threads, and takes up what an earlier process
-// left unfinished: see cloud_pay_pending_orders(). Does no network on this thread.
+// left unfinished: see cloud_pay_pending_orders(). Blocks for reading the journal; does no network
+// on this thread.
 // Called again with the same configuration while running: 0, nothing changes. With another one:
 // -1, call cloud_pay_fini() first.
 //
@@ -84,9 +86,10 @@ int CLOUDPAY_CDECL cloud_pay_init(const char *conf);
 //   returned.
 //
 // Refuses new calls, wakes cloud_pay_wait_order(), lets requests under way end (at most
-// `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread.
-// Unfinished orders stay in the journal; the next cloud_pay_init() takes them up. May be called
-// twice, and cloud_pay_init() may follow. Not from the callback, and not from DllMain.
+// `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread:
+// at most `fini_timeout_ms` and 2 s. Unfinished orders stay in the journal; the next
+// cloud_pay_init() takes them up. May be called twice, and cloud_pay_init() may follow. Does
+// nothing in the child of a fork(). Not from the callback, and not from DllMain.
 int CLOUDPAY_CDECL cloud_pay_fini(void);
 
 // The message for the last call of this thread; "" after a success. Never NULL.
@@ -97,7 +100,8 @@ const char *CLOUDPAY_CDECL cloud_pay_get_errmsg(void);
 
 // The same text as cloud_pay_get_errmsg(), copied into the caller's buffer.
 //
-// @param out Receives the text. @param length Its size in bytes, NUL included; 1024 always do.
+// @param out Receives the text. @param length Its size in bytes, NUL included; 1024 always
+//   do.
 // @return 0 copied; -8 buffer too small. Doesn't change the message.
 //
 // # Safety
@@ -144,7 +148,7 @@ int CLOUDPAY_CDECL cloud_pay_query_sub_mch_info(const char *req, char *out, int 
 //   (1 payments, 2 refunds, 3 both; default 3), `query_cashier_type` (1 the sub-merchant, 2 this
 //   shop, 3 this cashier; default 1), `out_shop_id`, `staff_id`, `device_id`, `start_time`
 //   (seconds since 1970; default 0), `end_time` (default now), `page_num` (from 1; default 1),
-//   `page_size` (1 to 1000; default 10). With `save_to` (a path) every page from `page_num` on
+//   `page_size` (1 to 1000; default 10, with `save_to` 100). With `save_to` (a path) every page from `page_num` on
 //   is fetched and written there, one JSON object a line in UTF-8; the file appears when it is
 //   complete.
 // @param order_details Receives the gateway's `order_detail_query`: `total_count`,
@@ -157,7 +161,9 @@ int CLOUDPAY_CDECL cloud_pay_query_sub_mch_info(const char *req, char *out, int 
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order_details` is NULL or points to `length` writable bytes.
-int CLOUDPAY_CDECL cloud_pay_order_detail(const char *req, char *order_details, int length);
+int CLOUDPAY_CDECL cloud_pay_order_detail(const char *req,
+                           char *order_details,
+                           int length);
 
 // Checks a payment or refund notification and gives its content. Not in the original library.
 //
@@ -193,9 +199,10 @@ int CLOUDPAY_CDECL cloud_pay_notify_reply(int status, const char *description, c
 // @param req JSON: `out_trade_no`* (at most 32 characters), `author_code`* (at most 128),
 //   `total_fee`* (fen, 1 to 2147483647), `fee_type` ("CNY"), `body` (128), `attach` (127),
 //   `goods_tag` (32), `limit_pay` (32), `detail` (6000, object or text), `remark` (127),
-//   `client_flow_id`, `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
-//   `sub_pay_platform`, and Alipay's `discountable_amount`, `undiscountable_amount`,
-//   `product_code`, `royalty_info`, `extend_params`, `disable_pay_channels`. (* required)
+//   `client_flow_id` (64), `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
+//   `sub_pay_platform`, and Alipay's `discountable_amount` and `undiscountable_amount` (fen),
+//   `product_code` (128), `royalty_info` and `extend_params` (256, object or text),
+//   `disable_pay_channels` (128). (* required)
 // @param resp Receives {"pay_platform":1}. NULL with length 0 if it isn't wanted.
 // @param length Size of `resp` in bytes, at least 64.
 // @return 0 accepted: ask cloud_pay_query_order() or wait with cloud_pay_wait_order();
@@ -236,7 +243,8 @@ int CLOUDPAY_CDECL cloud_pay_scan_code_pay(const char *req);
 //   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
 //
 // Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
-// sent. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
+// sent. An order that only an epay123 gateway knows, and calls unpaid, is asked for again after
+// 5 s. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
@@ -248,11 +256,14 @@ int CLOUDPAY_CDECL cloud_pay_query_order(const char *req, char *order, int lengt
 // @param req As for cloud_pay_query_order(). With `"until":"code_ready"` also returns as soon as
 //   the QR code is ready.
 // @param order As for cloud_pay_query_order(). @param length As for cloud_pay_query_order().
-// @param timeout_ms The longest wait in milliseconds, at most 86400000; 0 only looks.
+// @param timeout_ms The longest wait in milliseconds, at most 86400000; 0 only looks, here and
+//   not at the gateway.
 // @return As cloud_pay_query_order(), for the state at that moment; -3 when timeout_ms < 0.
 //
-// Blocks for at most `timeout_ms`, without network for orders of this register (an order that
-// only the gateway may know is queried once). cloud_pay_fini() ends the wait.
+// Blocks for at most `timeout_ms`, without any network on this thread. Only an order that the
+// library doesn't ask for by itself (one that this register never made, or that was unknown for a
+// day) is queried here, every 3 s; the last query may begin just before the time is over, and
+// takes what cloud_pay_query_order() takes. cloud_pay_fini() ends the wait.
 //
 // # Safety
 // As for cloud_pay_query_order().
@@ -265,7 +276,8 @@ int CLOUDPAY_CDECL cloud_pay_wait_order(const char *req, char *order, int length
 // @return 0 done: nothing is or stays charged; -1 refused; -2 unknown: query, then cancel again;
 //   -3 error; -6 the number belongs to another payment: refused here, nothing was sent.
 //
-// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`. A reverse is sent no sooner
+// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`, and once more
+// `request_timeout_ms` for each domain when a query is then under way. A reverse is sent no sooner
 // than `reverse_after_ms` after the payment, after a fresh query, and proven by another one. A
 // paid micro_pay is reversed (the customer gets the money back); a paid QR order is refused:
 // refund it. epay123 has no reverse: there every paid order is refused, every other one closed.
@@ -281,6 +293,8 @@ int CLOUDPAY_CDECL cloud_pay_cancel_order(const char *req);
 // @return As cloud_pay_cancel_order().
 //
 // Not in the original library, where it is cloud_pay_cancel_order() with `trade_type` 2.
+// Synchronous, as that one. Source: cloud-pay HTTPS API, /cpay/close_order; Jeepay,
+// /api/pay/close.
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
@@ -326,6 +340,8 @@ int CLOUDPAY_CDECL cloud_pay_query_refund(const char *req, char *refund_order, i
 // @param user Handed to the function untouched.
 // @return 0; -3 before cloud_pay_init(). cloud_pay_fini() clears it.
 //
+// Waits for a call of the old function that is under way.
+//
 // # Safety
 // `cb` stays callable, and `user` valid for it, until it is cleared or cloud_pay_fini() returns.
 int CLOUDPAY_CDECL cloud_pay_set_callback(cloud_pay_callback cb, void *user);
@@ -348,7 +364,7 @@ int CLOUDPAY_CDECL cloud_pay_pending_orders(char *out, int length);
 //
 // @param out Receives the number, not JSON: `order_prefix`, six characters for this register,
 //   YYMMDDhhmmss in China's time, a counter of four digits. @param length At least 33 bytes.
-// @return 0; -3 error; -8 buffer too small.
+// @return 0; -3 error, also when `order_prefix` has more than 10 characters; -8 buffer too small.
 //
 // Blocks for one commit of the journal.
 //
@@ -370,23 +386,23 @@ int CLOUDPAY_CDECL cloud_pay_security_author_code_prefix(char *resp, int length)
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int CLOUDPAY_CDECL cloud_pay_security_login(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_login(const char *req, char *resp, int length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int CLOUDPAY_CDECL cloud_pay_security_login_check(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_login_check(const char *req, char *resp, int length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int CLOUDPAY_CDECL cloud_pay_security_init(const char *_req);
+int CLOUDPAY_CDECL cloud_pay_security_init(const char *req);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int CLOUDPAY_CDECL cloud_pay_security_identification(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_identification(const char *req, char *resp, int length);
 
 // Not offered by this library: returns -3. Exists so that registers built against the original
 // library load.
-int CLOUDPAY_CDECL cloud_pay_security_identification_check(const char *_req, char *_resp, int _length);
+int CLOUDPAY_CDECL cloud_pay_security_identification_check(const char *req, char *resp, int length);
 
 #ifdef __cplusplus
 }  // extern "C"
@@ -422,7 +438,7 @@ int CLOUDPAY_STDCALL cloud_pay_copy_errmsg_std(char *out, int length);
 const char *CLOUDPAY_STDCALL cloud_pay_version_std(void);
 int CLOUDPAY_STDCALL cloud_pay_query_shop_info_std(const char *req, char *shop_info, int length);
 int CLOUDPAY_STDCALL cloud_pay_query_sub_mch_info_std(const char *req, char *out, int length);
-int CLOUDPAY_STDCALL cloud_pay_order_detail_std(const char *req, char *order_details, int length);
+int CLOUDPAY_STDCALL cloud_pay_order_detail_std(const char *req,
 int CLOUDPAY_STDCALL cloud_pay_verify_notify_std(const char *body, char *content, int length);
 int CLOUDPAY_STDCALL cloud_pay_notify_reply_std(int status, const char *description, char *out, int length);
 int CLOUDPAY_STDCALL cloud_pay_micro_pay_std(const char *req, char *resp, int length);
@@ -437,11 +453,11 @@ int CLOUDPAY_STDCALL cloud_pay_set_callback_std(cloud_pay_callback_std cb, void 
 int CLOUDPAY_STDCALL cloud_pay_pending_orders_std(char *out, int length);
 int CLOUDPAY_STDCALL cloud_pay_next_trade_no_std(char *out, int length);
 int CLOUDPAY_STDCALL cloud_pay_security_author_code_prefix_std(char *resp, int length);
-int CLOUDPAY_STDCALL cloud_pay_security_login_std(const char *_req, char *_resp, int _length);
-int CLOUDPAY_STDCALL cloud_pay_security_login_check_std(const char *_req, char *_resp, int _length);
-int CLOUDPAY_STDCALL cloud_pay_security_init_std(const char *_req);
-int CLOUDPAY_STDCALL cloud_pay_security_identification_std(const char *_req, char *_resp, int _length);
-int CLOUDPAY_STDCALL cloud_pay_security_identification_check_std(const char *_req, char *_resp, int _length);
+int CLOUDPAY_STDCALL cloud_pay_security_login_std(const char *req, char *resp, int length);
+int CLOUDPAY_STDCALL cloud_pay_security_login_check_std(const char *req, char *resp, int length);
+int CLOUDPAY_STDCALL cloud_pay_security_init_std(const char *req);
+int CLOUDPAY_STDCALL cloud_pay_security_identification_std(const char *req, char *resp, int length);
+int CLOUDPAY_STDCALL cloud_pay_security_identification_check_std(const char *req, char *resp, int length);
 int CLOUDPAY_STDCALL cloud_pay_order_stat_std(const char *req, char *order_stat, int length);
 
 #ifdef __cplusplus

@@ -98,13 +98,8 @@ impl Fields {
             None => return Ok(None),
             Some(value) => value,
         };
-        let number = match &value {
-            Value::Number(number) => number.as_i64(),
-            Value::String(digits) => digits.trim().parse().ok(),
-            _ => None,
-        };
         let path = self.path;
-        match number {
+        match whole_number(&value) {
             Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
             Some(number) => Err(text!(
                 "{path}{key}：应在 {min} 到 {max} 之间，得到 {number}",
@@ -179,7 +174,7 @@ impl Fields {
         Ok(Some(texts))
     }
 
-    /// A list of whole numbers; empty when there is none.
+    /// A list of whole numbers, each as [`Fields::integer`] takes them; empty when there is none.
     pub(crate) fn integers(
         &mut self,
         key: &'static str,
@@ -189,14 +184,20 @@ impl Fields {
         let items = match self.take(key) {
             None => return Ok(Vec::new()),
             Some(Value::Array(items)) => items,
-            Some(other) => return Err(self.mistyped(key, "整数数组", "a list of numbers", &other)),
+            Some(other) => {
+                return Err(self.mistyped(key, "整数数组", "a list of whole numbers", &other));
+            }
         };
+        let path = self.path;
         items
             .iter()
-            .map(|item| {
-                item.as_i64()
-                    .filter(|number| (min..=max).contains(number))
-                    .ok_or_else(|| self.mistyped(key, "整数数组", "a list of numbers", item))
+            .map(|item| match whole_number(item) {
+                Some(number) if (min..=max).contains(&number) => Ok(number),
+                Some(number) => Err(text!(
+                    "{path}{key}：每一项应在 {min} 到 {max} 之间，得到 {number}",
+                    "{path}{key}: each one must be between {min} and {max}, got {number}"
+                )),
+                None => Err(self.mistyped(key, "整数数组", "a list of whole numbers", item)),
             })
             .collect()
     }
@@ -264,6 +265,15 @@ impl Fields {
     }
 }
 
+/// A whole number, or a numeric string.
+fn whole_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    }
+}
+
 /// What a value is, without the value itself: it may be a secret put under the wrong key.
 fn kind(value: &Value) -> &'static str {
     match value {
@@ -293,6 +303,10 @@ mod tests {
         assert_eq!(fields.integer("b", 1, 200).unwrap(), Some(100));
         assert_eq!(fields.integer("c", 1, 200).unwrap(), Some(7));
         assert_eq!(fields.integer("d", 1, 200).unwrap(), None);
+        let mut fields = super::tests::fields(r#"{"list":[1,"2"],"far":[3]}"#);
+        assert_eq!(fields.integers("list", 1, 2).unwrap(), [1, 2]);
+        let error = fields.integers("far", 1, 2).unwrap_err().to_string();
+        assert_eq!(error, "far: each one must be between 1 and 2, got 3");
     }
 
     #[test]

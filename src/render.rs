@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::charset::Charset;
-use crate::model::{Evidence, Order, Refund};
+use crate::model::{Evidence, Order, OrderState, Refund};
+
+/// The state of an order whose QR code can be scanned.
+const CODE_READY: &str = OrderState::CodeReady.name();
 
 /// How output is written: the register's character set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,10 +128,12 @@ pub(crate) fn order_within(order: &Order, style: Style, room: usize) -> Vec<u8> 
     json.pay_mch_key = None;
     let content = order.content.as_deref().and_then(without_detail);
     json.order_content = content.as_deref();
-    let leave_out: [fn(&mut OrderJson<'_>); 3] = [
+    let leave_out: [fn(&mut OrderJson<'_>); 4] = [
         |json| json.order_content = None,
         |json| json.evidence = None,
         |json| json.message = None,
+        // Of any other order nobody scans the QR code any more.
+        |json| json.code_url = json.code_url.filter(|_| json.state == CODE_READY),
     ];
     for part in leave_out {
         let shorter = style.json(&json);

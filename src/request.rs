@@ -56,6 +56,9 @@ pub(crate) struct RefundQuery {
 /// Reads a micro_pay request.
 pub(crate) fn micro_pay(fields: &mut Fields, merchant: &Merchant) -> Result<Payment, Text> {
     let code = PaymentCode::new(fields.required_text("author_code", 128)?.trim());
+    if code.reveal().is_empty() {
+        return Err(fields.missing("author_code"));
+    }
     let platform = match platform(fields)? {
         Some(given) => given,
         None => Payment::platform_of(&code)?,
@@ -203,8 +206,12 @@ pub(crate) fn sums(fields: &mut Fields, merchant: &Merchant) -> Result<Report, T
         false => Vec::new(),
     };
     let number = |fields: &mut Fields, key| fields.integer(key, 0, i64::from(i32::MAX));
+    let mut scope = scope(fields, merchant)?;
+    if !out_shop_ids.is_empty() {
+        scope.out_shop_id = None;
+    }
     Ok(Report::Sums {
-        scope: scope(fields, merchant)?,
+        scope,
         out_shop_ids,
         sub_pay_platforms: fields.integers("sub_pay_platforms", 0, i64::from(i32::MAX))?,
         trade_type: number(fields, "trade_type")?,

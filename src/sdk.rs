@@ -195,7 +195,8 @@ impl Sdk {
         })
     }
 
-    /// Waits until an order is final or `timeout` is over.
+    /// Waits until an order is final or `timeout` is over. Orders that the library doesn't ask for
+    /// by itself are asked for here; the last query may begin just before the time is over.
     ///
     /// # Errors
     /// As for [`Sdk::query_order`].
@@ -215,7 +216,6 @@ impl Sdk {
             order,
             reason,
         } = outcome;
-        self.engine.told(&order);
         let language = self.config.language;
         let message = match reason {
             Some(reason) => reason.pick(language).to_owned(),
@@ -230,8 +230,14 @@ impl Sdk {
         })
     }
 
+    /// Notes that the register has been given an order: until then a final one is listed by
+    /// [`Sdk::pending_orders`] after a restart.
+    pub fn told(&self, order: &Order) {
+        self.engine.told(order);
+    }
+
     /// Reverses (trade type 1) or closes (2) an order. Blocks for at most `reverse_after_ms` plus
-    /// four request timeouts.
+    /// four request timeouts and the request timeout times the domains.
     ///
     /// # Errors
     /// -1 refused, -2 unknown, -6 the number belongs to another payment.
@@ -261,7 +267,7 @@ impl Sdk {
         })
     }
 
-    /// Asks for a refund. Blocks for at most the request timeout times the domains.
+    /// Asks for a refund. Blocks for at most twice the request timeout times the domains.
     ///
     /// # Errors
     /// -1 refused, -2 unknown: the same call again is safe.

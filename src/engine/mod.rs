@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::agenda::{Agenda, Due, Duty};
 use self::housekeeping::Bells;
@@ -61,8 +61,10 @@ pub(crate) struct Engine {
     codes: Mutex<HashMap<[u8; 32], String>>,
     unsent: AtomicUsize,
     agenda: Agenda,
-    /// Dropped to stop the housekeeping.
+    /// Dropped when the library stops.
     stop: Mutex<Option<Sender<()>>>,
+    /// Disconnected when the library stops.
+    stopped: Receiver<()>,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     notifier: Notifier,
@@ -177,6 +179,7 @@ impl Engine {
             unsent: AtomicUsize::new(0),
             agenda: Agenda::default(),
             stop: Mutex::new(Some(stop)),
+            stopped: stop_line.clone(),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
             notifier: Notifier::start()?,
@@ -552,6 +555,7 @@ impl Engine {
             if let Some(live) = self.find_live(&stored.order.trade_no) {
                 stored.order = live.lock().track.order.clone();
                 stored.order.content = None;
+                stored.order.mch_key = None;
             }
         }
         Ok(orders)
@@ -585,10 +589,12 @@ impl Engine {
     }
 
     /// Stops: no new work; exchanges under way may end until `timeout`, then they are cut. Every
-    /// thread is joined and the journal closed.
+    /// thread is joined and the journal closed. A second time there is nothing left to do.
     pub(crate) fn stop(&self, timeout: Duration) -> Result<(), Text> {
         let deadline = Instant::now() + timeout;
-        self.stopping.store(true, Ordering::Release);
+        if self.stopping.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
         drop(lock(&self.stop).take());
         self.agenda.close();
         for live in lock(&self.live).values() {
@@ -632,11 +638,22 @@ impl Engine {
         true
     }
 
+    /// Lets time pass; says at once when the library stops.
+    fn pause_until(&self, then: Instant) -> Result<(), Stopping> {
+        match self.stopped.recv_deadline(then) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            _ => Err(Stopping),
+        }
+    }
+
     /// Whether the library is stopping.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 }
+
+/// The library is stopping.
+struct Stopping;
 
 /// A place among the unsent payments; given back when dropped.
 struct Slot<'a>(&'a AtomicUsize);

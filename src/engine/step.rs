@@ -40,7 +40,7 @@ const TAKE_BACK_WAIT: Duration = Duration::from_secs(2);
 /// Reverses in a row before slow reconciliation takes over.
 const TAKE_BACK_TRIES: u32 = 3;
 /// An "unpaid" that may be a channel's time-out is asked for again after this.
-const CONFIRM_WAIT: Duration = Duration::from_secs(5);
+pub(super) const CONFIRM_WAIT: Duration = Duration::from_secs(5);
 /// Such an order is looked at, after the times of [`WATCH`], this often…
 const LONG_WATCH: Duration = Duration::from_secs(600);
 /// …until this long after it was accepted.
@@ -594,11 +594,7 @@ impl Track {
 
     /// When an "unpaid" that may be a channel's time-out has to be asked for again.
     fn confirm_at(&mut self, said: OrderState, rules: &Rules, now: Instant) -> Option<Instant> {
-        let unpaid = matches!(
-            said,
-            OrderState::Failed | OrderState::Closed | OrderState::Reversed
-        );
-        if rules.gateway.unpaid_is_final || !unpaid || self.order.state.is_final() {
+        if rules.gateway.unpaid_is_final || !said.is_unpaid() || self.order.state.is_final() {
             self.unpaid_since = None;
             return None;
         }
@@ -684,12 +680,8 @@ impl Track {
 
     /// A final state was reached. One without payment is watched, where something was sent.
     fn end(&mut self, rules: &Rules, now: Instant) -> Step {
-        let unpaid = matches!(
-            self.order.state,
-            OrderState::Failed | OrderState::Closed | OrderState::Reversed
-        );
         self.resendable = false;
-        let next = if unpaid && self.last_pay.is_some() {
+        let next = if self.order.state.is_unpaid() && self.last_pay.is_some() {
             let [first, .., last] = WATCH;
             let until = if rules.gateway.unpaid_is_final {
                 now + last
@@ -901,6 +893,8 @@ mod tests {
                 resends: true,
                 reverses: true,
                 unpaid_is_final: true,
+                one_refund_at_a_time: false,
+                notifies: true,
             },
         }
     }
@@ -912,6 +906,8 @@ mod tests {
                 resends: false,
                 reverses: false,
                 unpaid_is_final: false,
+                one_refund_at_a_time: true,
+                notifies: false,
             },
             ..rules()
         }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::recover::live_from;
-use super::step::{Asker, Heard, Task, Track};
-use super::{Engine, Live};
+use super::step::{Asker, CONFIRM_WAIT, Heard, Task, Track};
+use super::{Engine, Live, Stopping};
 use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
@@ -45,6 +45,9 @@ impl Outcome {
     }
 }
 
+/// How often an order is asked for that the engine doesn't ask for by itself.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
 /// A refund that was asked about.
 pub(crate) type Refunded = Result<Refund, Error>;
 
@@ -57,7 +60,8 @@ enum Found {
 }
 
 impl Engine {
-    /// Asks the gateway for an order. Blocks for at most the request timeout times the domains.
+    /// Asks the gateway for an order. Blocks for at most the request timeout times the domains;
+    /// for an order that only an epay123 gateway knows, twice that and 5 s.
     pub(crate) fn query(self: &Arc<Self>, asked: &OrderQuery) -> Result<Outcome, Error> {
         match self.locate(asked, asked.trade_type)? {
             Found::Ours(live) => Ok(self.query_ours(&live)),
@@ -73,13 +77,7 @@ impl Engine {
     ) -> Result<Outcome, Error> {
         let deadline = Instant::now() + timeout;
         let Some(live) = self.find_live(&asked.trade_no) else {
-            return match self.locate(asked, asked.trade_type)? {
-                Found::Ours(live) if live.lock().track.order.state.is_final() => {
-                    Ok(Outcome::of(live.lock().track.order.clone()))
-                }
-                Found::Ours(live) => Ok(self.query_ours(&live)),
-                Found::Stranger(key) => Ok(self.query_stranger(&key)),
-            };
+            return self.wait_by_asking(asked, deadline);
         };
         let mut inner = live.lock();
         loop {
@@ -102,6 +100,35 @@ impl Engine {
                 return self.wait(asked, deadline.saturating_duration_since(Instant::now()));
             }
             inner = live.wait(inner, deadline);
+        }
+    }
+
+    /// Waits for an order that the engine doesn't ask for by itself. The last query may begin just
+    /// before the deadline; with a deadline that is over there is none.
+    fn wait_by_asking(
+        self: &Arc<Self>,
+        asked: &OrderQuery,
+        deadline: Instant,
+    ) -> Result<Outcome, Error> {
+        let found = self.locate(asked, asked.trade_type)?;
+        let known = match &found {
+            Found::Ours(live) => live.lock().track.order.clone(),
+            Found::Stranger(key) => Order::unknown(&key.trade_no),
+        };
+        if known.state.is_final() || Instant::now() >= deadline {
+            return Ok(Outcome::of(known));
+        }
+        loop {
+            let outcome = match &found {
+                Found::Ours(live) => self.query_ours(live),
+                Found::Stranger(key) => self.query_stranger(key),
+            };
+            let open = outcome.code == Code::UNKNOWN
+                || outcome.code == Code::CODE_READY && !asked.until_code;
+            let again = deadline.min(Instant::now() + ASK_AGAIN);
+            if !open || self.pause_until(again).is_err() || again == deadline {
+                return Ok(outcome);
+            }
         }
     }
 
@@ -199,8 +226,23 @@ impl Engine {
         }
     }
 
-    /// An order that neither engine nor journal knows: the gateway's word, and nothing kept.
+    /// An order that neither engine nor journal knows: the gateway's word, and nothing kept. An
+    /// "unpaid" that may be a channel's time-out is asked for twice.
     fn query_stranger(&self, key: &OrderKey) -> Outcome {
+        let first = self.ask_for_stranger(key);
+        if self.rules.gateway.unpaid_is_final || !first.order.state.is_unpaid() {
+            return first;
+        }
+        match self.pause_until(Instant::now() + CONFIRM_WAIT) {
+            Ok(()) => self.ask_for_stranger(key),
+            Err(Stopping) => {
+                let order = Order::unknown(&key.trade_no);
+                Outcome::because(order, text!("程序库正在停止", "the library is stopping"))
+            }
+        }
+    }
+
+    fn ask_for_stranger(&self, key: &OrderKey) -> Outcome {
         let mut order = Order::unknown(&key.trade_no);
         order.platform = Some(key.platform);
         order.trade_type = Some(key.trade_type);
@@ -229,7 +271,7 @@ impl Engine {
     }
 
     /// Takes an order back: reverses a micro_pay, closes a scan_code_pay. Blocks for at most the
-    /// reverse gate plus four request timeouts.
+    /// reverse gate plus four request timeouts, and a query that began before that was over.
     pub(crate) fn cancel(
         self: &Arc<Self>,
         asked: &OrderQuery,
@@ -415,7 +457,8 @@ impl Engine {
             .ok_or_else(|| Error::refused(missing_platform(&asked.trade_no)))?;
         let request = asked.on(platform);
         // In the journal before it is sent: the same number never stands for two refunds.
-        match self.journal.begin_refund(&request).wait() {
+        let alone = self.rules.gateway.one_refund_at_a_time;
+        match self.journal.begin_refund(&request, alone).wait() {
             Err(reason) => return Err(Error::refused(reason)),
             Ok(BegunRefund::Taken {
                 trade_no,
@@ -425,6 +468,12 @@ impl Engine {
                 return Err(Error::refused(text!(
                     "out_refund_no：{number} 已用于订单 {trade_no} 的退款（{refund_fee} 分），内容不同；请使用新的退款单号",
                     "out_refund_no: {number} already stands for a refund of order {trade_no} ({refund_fee} fen) with other content; use a new number"
+                )));
+            }
+            Ok(BegunRefund::MustWait { refund_no: other }) => {
+                return Err(Error::refused(text!(
+                    "out_trade_no：该订单的退款 {other} 结果未知；请先用该单号再次退款或查询",
+                    "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it, first"
                 )));
             }
             Ok(BegunRefund::Send) => {}
@@ -537,8 +586,16 @@ impl Engine {
         }
     }
 
+    fn need_notifications(&self) -> Result<(), Error> {
+        if self.rules.gateway.notifies {
+            return Ok(());
+        }
+        Err(Error::internal(epay123::not_offered()))
+    }
+
     /// The content of a notification of the gateway's, once it is proven to be one.
     pub(crate) fn open_notification(&self, body: &[u8]) -> Result<String, Error> {
+        self.need_notifications()?;
         self.gateway.open_notification(body).map_err(Error::refused)
     }
 
@@ -548,6 +605,7 @@ impl Engine {
         status: i32,
         description: &str,
     ) -> Result<Vec<u8>, Error> {
+        self.need_notifications()?;
         self.gateway
             .answer_notification(status, description)
             .map_err(Error::internal)

@@ -23,10 +23,12 @@ static VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 ///
 /// @param conf CloudPayConf, a JSON text (see README, "Configuration"). UTF-8; GBK text is
 ///   accepted when `common_conf.charset` is `"gbk"`.
-/// @return 0 running; -1 configuration refused (the message names the key); -3 internal error.
+/// @return 0 running; -1 configuration refused (the message names the key); -3 internal error, or
+///   in the child of a fork().
 ///
 /// Opens and locks the journal, starts the worker threads, and takes up what an earlier process
-/// left unfinished: see cloud_pay_pending_orders(). Does no network on this thread.
+/// left unfinished: see cloud_pay_pending_orders(). Blocks for reading the journal; does no network
+/// on this thread.
 /// Called again with the same configuration while running: 0, nothing changes. With another one:
 /// -1, call cloud_pay_fini() first.
 ///
@@ -52,6 +54,7 @@ pub unsafe extern "C" fn cloud_pay_init(conf: *const c_char) -> c_int {
         })?;
         let _only = lock(&LIFECYCLE);
         if let Some(running) = slot() {
+            running.of_this_process()?;
             if *running.sdk.config() == parsed.config {
                 return Ok(Reply::DONE);
             }
@@ -85,9 +88,10 @@ pub unsafe extern "C" fn cloud_pay_init(conf: *const c_char) -> c_int {
 ///   returned.
 ///
 /// Refuses new calls, wakes cloud_pay_wait_order(), lets requests under way end (at most
-/// `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread.
-/// Unfinished orders stay in the journal; the next cloud_pay_init() takes them up. May be called
-/// twice, and cloud_pay_init() may follow. Not from the callback, and not from DllMain.
+/// `fini_timeout_ms`, then their connections are cut), writes the journal and joins every thread:
+/// at most `fini_timeout_ms` and 2 s. Unfinished orders stay in the journal; the next
+/// cloud_pay_init() takes them up. May be called twice, and cloud_pay_init() may follow. Does
+/// nothing in the child of a fork(). Not from the callback, and not from DllMain.
 #[unsafe(no_mangle)]
 pub extern "C" fn cloud_pay_fini() -> c_int {
     guard(|| {
@@ -96,14 +100,13 @@ pub extern "C" fn cloud_pay_fini() -> c_int {
         let Some(running) = slot() else {
             return Ok(Reply::DONE);
         };
+        if running.of_this_process().is_err() {
+            // After a fork all of it is another process's.
+            return Ok(Reply::DONE);
+        }
         // New calls find nothing; those under way hold the library until they end.
         *RUNNING.write().unwrap_or_else(PoisonError::into_inner) = None;
-        if running.pid == std::process::id() {
-            running.sdk.stop()?;
-        } else {
-            // After fork the threads to join are another process's.
-            std::mem::forget(running);
-        }
+        running.sdk.stop()?;
         Ok(Reply::DONE)
     })
 }
@@ -123,7 +126,8 @@ pub extern "C" fn cloud_pay_get_errmsg() -> *const c_char {
 
 /// The same text as cloud_pay_get_errmsg(), copied into the caller's buffer.
 ///
-/// @param out Receives the text. @param length Its size in bytes, NUL included; 1024 always do.
+/// @param out Receives the text. @param length Its size in bytes, NUL included; 1024 always
+///   do.
 /// @return 0 copied; -8 buffer too small. Doesn't change the message.
 ///
 /// # Safety

@@ -81,14 +81,26 @@ impl From<Error> for Reply {
 /// A message in the register's language and character set.
 fn words(text: &Text) -> Vec<u8> {
     let voice = *lock(&VOICE);
-    let words = match voice.language {
-        Some(language) => text.pick(language).to_owned(),
-        None => text.both(),
-    };
-    voice
-        .style
-        .charset
-        .encode_message(&words, voice.style.ascii)
+    match voice.language {
+        Some(language) => message(text.pick(language), voice.style),
+        None => message(&text.both(), voice.style),
+    }
+}
+
+/// The size of the longest message with its NUL: hosts have buffers of a fixed size.
+const MESSAGE_SIZE: usize = 1024;
+
+/// A message in the register's character set. Of a longer one, the beginning.
+fn message(words: &str, style: Style) -> Vec<u8> {
+    let mut words = words.to_owned();
+    loop {
+        let message = style.charset.encode_message(&words, style.ascii);
+        if message.len() < MESSAGE_SIZE {
+            return message;
+        }
+        let fewer = words.chars().count() * 9 / 10;
+        words = words.chars().take(fewer).collect();
+    }
 }
 
 /// Every export runs in here: whatever happens inside, the register gets a code and a message.
@@ -128,16 +140,21 @@ fn running() -> Result<Arc<Running>, Error> {
             "call cloud_pay_init first"
         ))
     })?;
-    if running.pid != std::process::id() {
-        return Err(Error::internal(text!(
-            "init 之后进程被 fork，子进程须重新调用 cloud_pay_init 前先 exec",
-            "forked after init: a child process has no workers; exec first"
-        )));
-    }
+    running.of_this_process()?;
     Ok(running)
 }
 
 impl Running {
+    fn of_this_process(&self) -> Result<(), Error> {
+        if self.pid == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::internal(text!(
+            "进程在 cloud_pay_init 之后被 fork，子进程不能使用；请先 exec",
+            "forked after cloud_pay_init: the child can't use the library; exec first"
+        )))
+    }
+
     /// The register's text behind `pointer`.
     ///
     /// # Safety

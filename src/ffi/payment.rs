@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Out, Reply, guard, not_a_verdict, running};
+use super::{Out, Reply, guard, message, not_a_verdict, running};
 use crate::engine::Callback;
 use crate::model::Order;
 use crate::render;
@@ -20,9 +20,10 @@ const MICRO_PAY_BUFFER: usize = 64;
 /// @param req JSON: `out_trade_no`* (at most 32 characters), `author_code`* (at most 128),
 ///   `total_fee`* (fen, 1 to 2147483647), `fee_type` ("CNY"), `body` (128), `attach` (127),
 ///   `goods_tag` (32), `limit_pay` (32), `detail` (6000, object or text), `remark` (127),
-///   `client_flow_id`, `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
-///   `sub_pay_platform`, and Alipay's `discountable_amount`, `undiscountable_amount`,
-///   `product_code`, `royalty_info`, `extend_params`, `disable_pay_channels`. (* required)
+///   `client_flow_id` (64), `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
+///   `sub_pay_platform`, and Alipay's `discountable_amount` and `undiscountable_amount` (fen),
+///   `product_code` (128), `royalty_info` and `extend_params` (256, object or text),
+///   `disable_pay_channels` (128). (* required)
 /// @param resp Receives {"pay_platform":1}. NULL with length 0 if it isn't wanted.
 /// @param length Size of `resp` in bytes, at least 64.
 /// @return 0 accepted: ask cloud_pay_query_order() or wait with cloud_pay_wait_order();
@@ -96,7 +97,8 @@ pub unsafe extern "C" fn cloud_pay_scan_code_pay(req: *const c_char) -> c_int {
 ///   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
 ///
 /// Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
-/// sent. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
+/// sent. An order that only an epay123 gateway knows, and calls unpaid, is asked for again after
+/// 5 s. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
@@ -116,11 +118,14 @@ pub unsafe extern "C" fn cloud_pay_query_order(
 /// @param req As for cloud_pay_query_order(). With `"until":"code_ready"` also returns as soon as
 ///   the QR code is ready.
 /// @param order As for cloud_pay_query_order(). @param length As for cloud_pay_query_order().
-/// @param timeout_ms The longest wait in milliseconds, at most 86400000; 0 only looks.
+/// @param timeout_ms The longest wait in milliseconds, at most 86400000; 0 only looks, here and
+///   not at the gateway.
 /// @return As cloud_pay_query_order(), for the state at that moment; -3 when timeout_ms < 0.
 ///
-/// Blocks for at most `timeout_ms`, without network for orders of this register (an order that
-/// only the gateway may know is queried once). cloud_pay_fini() ends the wait.
+/// Blocks for at most `timeout_ms`, without any network on this thread. Only an order that the
+/// library doesn't ask for by itself (one that this register never made, or that was unknown for a
+/// day) is queried here, every 3 s; the last query may begin just before the time is over, and
+/// takes what cloud_pay_query_order() takes. cloud_pay_fini() ends the wait.
 ///
 /// # Safety
 /// As for cloud_pay_query_order().
@@ -167,10 +172,11 @@ unsafe fn order_call(
             running.style,
             out.room(),
         ))?;
+        running.sdk.told(&reply.order);
         let style = running.style;
         Ok(Reply {
             code: reply.code,
-            message: style.charset.encode_message(&reply.message, style.ascii),
+            message: message(&reply.message, style),
         })
     })
 }
@@ -182,7 +188,8 @@ unsafe fn order_call(
 /// @return 0 done: nothing is or stays charged; -1 refused; -2 unknown: query, then cancel again;
 ///   -3 error; -6 the number belongs to another payment: refused here, nothing was sent.
 ///
-/// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`. A reverse is sent no sooner
+/// Synchronous: at most `reverse_after_ms` + 4 x `request_timeout_ms`, and once more
+/// `request_timeout_ms` for each domain when a query is then under way. A reverse is sent no sooner
 /// than `reverse_after_ms` after the payment, after a fresh query, and proven by another one. A
 /// paid micro_pay is reversed (the customer gets the money back); a paid QR order is refused:
 /// refund it. epay123 has no reverse: there every paid order is refused, every other one closed.
@@ -207,6 +214,8 @@ pub unsafe extern "C" fn cloud_pay_cancel_order(req: *const c_char) -> c_int {
 /// @return As cloud_pay_cancel_order().
 ///
 /// Not in the original library, where it is cloud_pay_cancel_order() with `trade_type` 2.
+/// Synchronous, as that one. Source: cloud-pay HTTPS API, /cpay/close_order; Jeepay,
+/// /api/pay/close.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated.
@@ -317,6 +326,8 @@ pub type cloud_pay_callback_std = Option<
 /// @param user Handed to the function untouched.
 /// @return 0; -3 before cloud_pay_init(). cloud_pay_fini() clears it.
 ///
+/// Waits for a call of the old function that is under way.
+///
 /// # Safety
 /// `cb` stays callable, and `user` valid for it, until it is cleared or cloud_pay_fini() returns.
 #[unsafe(no_mangle)]
@@ -392,7 +403,7 @@ pub unsafe extern "C" fn cloud_pay_pending_orders(out: *mut c_char, length: c_in
 ///
 /// @param out Receives the number, not JSON: `order_prefix`, six characters for this register,
 ///   YYMMDDhhmmss in China's time, a counter of four digits. @param length At least 33 bytes.
-/// @return 0; -3 error; -8 buffer too small.
+/// @return 0; -3 error, also when `order_prefix` has more than 10 characters; -8 buffer too small.
 ///
 /// Blocks for one commit of the journal.
 ///

@@ -1,6 +1,8 @@
 //! Names of the original library that this one does not offer. They exist so that old registers
 //! load.
 
+#![allow(unused_variables, reason = "the header has their names")]
+
 use std::ffi::{c_char, c_int};
 
 use super::{Reply, guard};
@@ -18,9 +20,9 @@ fn not_offered() -> Result<Reply, Error> {
 /// library load.
 #[unsafe(no_mangle)]
 pub extern "C" fn cloud_pay_security_login(
-    _req: *const c_char,
-    _resp: *mut c_char,
-    _length: c_int,
+    req: *const c_char,
+    resp: *mut c_char,
+    length: c_int,
 ) -> c_int {
     guard(not_offered)
 }
@@ -29,9 +31,9 @@ pub extern "C" fn cloud_pay_security_login(
 /// library load.
 #[unsafe(no_mangle)]
 pub extern "C" fn cloud_pay_security_login_check(
-    _req: *const c_char,
-    _resp: *mut c_char,
-    _length: c_int,
+    req: *const c_char,
+    resp: *mut c_char,
+    length: c_int,
 ) -> c_int {
     guard(not_offered)
 }
@@ -39,7 +41,7 @@ pub extern "C" fn cloud_pay_security_login_check(
 /// Not offered by this library: returns -3. Exists so that registers built against the original
 /// library load.
 #[unsafe(no_mangle)]
-pub extern "C" fn cloud_pay_security_init(_req: *const c_char) -> c_int {
+pub extern "C" fn cloud_pay_security_init(req: *const c_char) -> c_int {
     guard(not_offered)
 }
 
@@ -47,9 +49,9 @@ pub extern "C" fn cloud_pay_security_init(_req: *const c_char) -> c_int {
 /// library load.
 #[unsafe(no_mangle)]
 pub extern "C" fn cloud_pay_security_identification(
-    _req: *const c_char,
-    _resp: *mut c_char,
-    _length: c_int,
+    req: *const c_char,
+    resp: *mut c_char,
+    length: c_int,
 ) -> c_int {
     guard(not_offered)
 }
@@ -58,9 +60,9 @@ pub extern "C" fn cloud_pay_security_identification(
 /// library load.
 #[unsafe(no_mangle)]
 pub extern "C" fn cloud_pay_security_identification_check(
-    _req: *const c_char,
-    _resp: *mut c_char,
-    _length: c_int,
+    req: *const c_char,
+    resp: *mut c_char,
+    length: c_int,
 ) -> c_int {
     guard(not_offered)
 }

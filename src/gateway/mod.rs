@@ -37,7 +37,7 @@ pub(crate) trait Gateway: Send + Sync {
     fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text>;
 }
 
-/// What the life of a payment has to know of a gateway.
+/// What the engine has to know of a gateway.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Traits {
     /// The same bytes again are the same order: a payment that never arrived may be sent again.
@@ -47,6 +47,10 @@ pub(crate) struct Traits {
     /// "Failed" or "closed" is said once and for all. Otherwise a channel's time-out may be
     /// behind it: it is asked for twice, and a late payment is looked for much longer.
     pub(crate) unpaid_is_final: bool,
+    /// While a refund's result is unknown, another one of the same order has to wait.
+    pub(crate) one_refund_at_a_time: bool,
+    /// Notifications of its own can be verified.
+    pub(crate) notifies: bool,
 }
 
 /// An order as a gateway needs to know it. An answer has to name this order and this amount.

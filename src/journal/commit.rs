@@ -31,7 +31,7 @@ type Acknowledge = Box<dyn FnOnce(Result<(), Text>) + Send>;
 pub(super) enum Until {
     /// It survives a power cut.
     Durable,
-    /// It survives the end of this process. A power cut can take it back for a second.
+    /// It survives the end of this process. A power cut can take it back within half a second.
     Written,
 }
 
@@ -134,7 +134,7 @@ impl<T> Drop for Promise<T> {
         let done = matches!(*lock(&self.0.state), SeatState::Done(_) | SeatState::Gone);
         if !done {
             self.0.finish(Err(text!(
-                "日志文件（journal）已关闭或无法写入",
+                "流水库（journal）已关闭或无法写入",
                 "the journal is closed or can't be written"
             )));
         }
@@ -207,7 +207,7 @@ impl Committer {
     }
 
     /// The same for what nobody waits for: it rides on somebody else's commit, or is written
-    /// within a second.
+    /// within half a second.
     pub(super) fn submit_lazily(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
@@ -364,7 +364,7 @@ fn commit(connection: &Connection, batch: Vec<Command>) -> bool {
 
 fn failure(error: &rusqlite::Error) -> Text {
     text!(
-        "日志文件（journal）读写失败：{error}",
+        "流水库（journal）读写失败：{error}",
         "the journal could not be read or written: {error}"
     )
 }

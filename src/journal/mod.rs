@@ -52,7 +52,7 @@ impl Journal {
     }
 
     /// The same for what is only read, and for what the gateway will say again when it is asked:
-    /// the ticket tells when it survives this process, and within a second it survives a power cut.
+    /// the ticket tells when it survives this process, and half a second later it survives a power cut.
     fn submit_unsynced<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -61,7 +61,7 @@ impl Journal {
     }
 
     /// Like [`Journal::submit`] for what nobody waits for: it rides on somebody else's commit, or
-    /// is written within a second.
+    /// is written within half a second.
     fn submit_lazily(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,

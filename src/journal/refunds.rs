@@ -16,11 +16,17 @@ pub(crate) enum BegunRefund {
         /// Its amount in fen.
         refund_fee: i64,
     },
+    /// The result of another refund of the same order isn't known.
+    MustWait {
+        /// The other one's number.
+        refund_no: String,
+    },
 }
 
 impl Journal {
-    /// Writes a refund before it is sent, unless its number stands for another one.
-    pub(crate) fn begin_refund(&self, request: &RefundRequest) -> Ticket<BegunRefund> {
+    /// Writes a refund before it is sent, unless its number stands for another one; with `alone`,
+    /// also unless another one of the same order has no result yet.
+    pub(crate) fn begin_refund(&self, request: &RefundRequest, alone: bool) -> Ticket<BegunRefund> {
         let request = request.clone();
         let now = crate::clock::now_ms();
         self.submit(move |db| {
@@ -43,6 +49,16 @@ impl Journal {
                         refund_fee,
                     }
                 });
+            }
+            let open: Option<String> = db
+                .prepare_cached(
+                    "SELECT out_refund_no FROM refunds
+                     WHERE out_trade_no = ?1 AND state = 'unknown' AND ?2",
+                )?
+                .query_row(params![request.trade_no, alone], |row| row.get(0))
+                .optional()?;
+            if let Some(refund_no) = open {
+                return Ok(BegunRefund::MustWait { refund_no });
             }
             db.prepare_cached(
                 "INSERT INTO refunds (out_refund_no, out_trade_no, pay_platform, total_fee,

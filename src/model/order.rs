@@ -78,6 +78,11 @@ impl OrderState {
         }
     }
 
+    /// Whether it ended without payment.
+    pub const fn is_unpaid(self) -> bool {
+        matches!(self, Self::Failed | Self::Closed | Self::Reversed)
+    }
+
     /// Whether polling ends here.
     pub const fn is_final(self) -> bool {
         matches!(

@@ -20,7 +20,10 @@ pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
 fn run_targets(seconds: u32, profile: &str) -> Result<(), String> {
     if !have("cargo-fuzz") {
         println!("\nmissing: cargo-fuzz, builds and runs the fuzz targets; building it");
-        run("cargo", &["install", "--locked", "--debug", "cargo-fuzz"])?;
+        run(
+            "cargo",
+            &["install", "--locked", "--debug", "cargo-fuzz@0.13.2"],
+        )?;
     }
     let build = target_folder()?.join("fuzz");
     let seeds = root().join("fuzz/seeds");

@@ -50,14 +50,7 @@ const SALES: [Sale; 4] = [
 
 /// Builds everything and lets a C register pay.
 pub(crate) fn run() -> Result<(), String> {
-    need(&[
-        (
-            "cc",
-            "gcc",
-            "compiles the C registers and the library's SQLite",
-        ),
-        ("make", "make", "builds the C registers"),
-    ])?;
+    need(&[("make", "make", "builds the C registers")])?;
     let target = target_folder()?;
     let release = target.join("release");
     let programs = target.join("examples-c");

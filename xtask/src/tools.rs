@@ -65,6 +65,16 @@ pub(crate) fn have(program: &str) -> bool {
         .is_ok()
 }
 
+/// Whether a shell command succeeds.
+fn works(command: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", command])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 /// Whether the C compiler finds a header.
 fn have_header(header: &str) -> bool {
     Command::new("cc")
@@ -107,13 +117,19 @@ pub(crate) fn compile_c(source: &str, program: &Path, library: &Path) -> Result<
     )
 }
 
-/// Makes sure of what Debian's packages bring: (program, C header or path, package, what for).
-pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
+/// What one of Debian's packages brings: a program, a C header, a path or a command that works; the
+/// package; what for.
+pub(crate) type Need = (&'static str, &'static str, &'static str);
+
+/// Makes sure of what Debian's packages bring.
+pub(crate) fn need(things: &[Need]) -> Result<(), String> {
     let missing: Vec<_> = things
         .iter()
         .filter(|(thing, ..)| {
             if thing.starts_with('/') {
                 !Path::new(thing).exists()
+            } else if thing.contains(' ') {
+                !works(thing)
             } else if thing.ends_with(".h") {
                 !have_header(thing)
             } else {
@@ -127,7 +143,8 @@ pub(crate) fn need(things: &[(&str, &str, &str)]) -> Result<(), String> {
     for (thing, package, what_for) in &missing {
         println!("missing: {thing} (package {package}), {what_for}");
     }
-    let packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    packages.dedup();
     install(&packages)
 }
 
@@ -145,7 +162,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
         .map_err(|why| format!("{why}; {by_hand}"))
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Command::new("id")
         .arg("-u")
         .output()

@@ -4,22 +4,28 @@
 use std::fs;
 use std::process::Command;
 
-use crate::tools::{need, run_with, target_folder};
+use crate::tools::{Need, need, run_with, target_folder};
 
-/// Makes sure that Windows programs of both widths can run.
-pub(crate) fn prepare() -> Result<(), String> {
-    need(&[
-        (
-            "/usr/lib/wine/wine64",
-            "wine64",
-            "runs 64-bit Windows programs",
-        ),
-        (
-            "debootstrap",
-            "debootstrap",
-            "makes a 32-bit Debian, for 32-bit Wine",
-        ),
-    ])?;
+/// What it takes to run Windows programs.
+pub(crate) const NEEDS: &[Need] = &[
+    (
+        "/usr/lib/wine/wine64",
+        "wine64",
+        "runs 64-bit Windows programs",
+    ),
+    (
+        "/usr/sbin/debootstrap",
+        "debootstrap",
+        "makes a 32-bit Debian, for 32-bit Wine",
+    ),
+];
+
+/// Makes sure that the host's Windows programs can run.
+pub(crate) fn prepare(host: &str) -> Result<(), String> {
+    need(NEEDS)?;
+    if host != "wine32" {
+        return Ok(());
+    }
     let root = target_folder()?.join("wine32");
     let done = root.join("usr/lib/wine/wine");
     if done.exists() {

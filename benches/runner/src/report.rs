@@ -146,7 +146,7 @@ impl Report {
         ]
     }
 
-    /// Writes `benchmarks.md` and `benchmarks.svg`, and says whether every bar was passed.
+    /// Writes `benchmarks.md` and `benchmarks.svg`.
     pub fn write(&self, docs: &Path, rounds: usize) {
         let mut text = String::from(INTRODUCTION);
         let _ = writeln!(text, "{}; {rounds} rounds.\n", machine());

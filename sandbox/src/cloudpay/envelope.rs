@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn published_codes_are_right_in_either_case() {
         let all: Value =
-            serde_json::from_str(include_str!("../../tests/vectors/authen_code.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/vectors/authen_code.json")).unwrap();
         for vector in all["vectors"].as_array().unwrap() {
             let text = |key: &str| vector[key].as_str().unwrap();
             let code = text("authen_code");

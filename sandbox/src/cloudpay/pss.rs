@@ -127,7 +127,8 @@ mod tests {
 
     fn vectors() -> Vec<(String, String)> {
         let all: Value =
-            serde_json::from_str(include_str!("../../tests/vectors/signature_pss.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/vectors/signature_pss.json"))
+                .unwrap();
         let text = |v: &Value, key: &str| v[key].as_str().unwrap().to_owned();
         all["vectors"]
             .as_array()

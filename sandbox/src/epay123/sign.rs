@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn published_signatures_are_found() {
         let all: Value =
-            serde_json::from_str(include_str!("../../tests/vectors/epay123_sign.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/vectors/epay123_sign.json")).unwrap();
         for vector in all["vectors"].as_array().unwrap() {
             let (fields, key) = (
                 vector["params"].as_object().unwrap(),

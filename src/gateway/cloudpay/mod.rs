@@ -45,6 +45,8 @@ impl Gateway for CloudPay {
             resends: true,
             reverses: true,
             unpaid_is_final: true,
+            one_refund_at_a_time: false,
+            notifies: true,
         }
     }
 

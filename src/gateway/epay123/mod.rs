@@ -53,6 +53,8 @@ impl Gateway for Epay123 {
             resends: false,
             reverses: false,
             unpaid_is_final: false,
+            one_refund_at_a_time: true,
+            notifies: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::VERSION;
 use super::package::Package;
-use crate::tools::{have, need, run_with, target_folder};
+use crate::tools::{Need, have, need, run_with, target_folder};
 
 /// Registers run old systems: CentOS 7's C library is the oldest that the library loads with.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -61,6 +61,13 @@ fn library(tools: &Path, kind: &str, file: &str) -> Result<PathBuf, String> {
     Ok(folder.join(TARGET).join("release").join(file))
 }
 
+/// What it takes to link for older Linuxes.
+pub(super) const NEEDS: &[Need] = &[(
+    "python3 -c 'import ensurepip'",
+    "python3-venv",
+    "installs zig",
+)];
+
 /// The folder with zig and cargo-zigbuild, installed when it isn't there.
 fn zig() -> Result<PathBuf, String> {
     let home = target_folder()?.join("zig");
@@ -69,7 +76,7 @@ fn zig() -> Result<PathBuf, String> {
         return Ok(tools);
     }
     println!("missing: zig and cargo-zigbuild, which link for old C libraries; getting them");
-    need(&[("python3", "python3-venv", "installs zig")])?;
+    need(NEEDS)?;
     run_with(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
     run_with(
         Command::new(tools.join("pip"))

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::package::Package;
 use super::{VERSION, folder};
-use crate::tools::{need, root, run_with};
+use crate::tools::{Need, need, root, run_with};
 
 /// Library of a platform's package, and where .NET looks for it.
 const NATIVE: [(&str, &str, &str); 3] = [
@@ -25,12 +25,15 @@ const NATIVE: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// What it takes to pack for NuGet.
+pub(super) const NEEDS: &[Need] = &[
+    ("mcs", "mono-mcs", "compiles the C# binding"),
+    ("zip", "zip", "packs"),
+];
+
 pub(super) fn build() -> Result<(), String> {
     println!("\n== NuGet");
-    need(&[
-        ("mcs", "mono-mcs", "compiles the C# binding"),
-        ("zip", "zip", "packs"),
-    ])?;
+    need(NEEDS)?;
     let package = Package::new("nuget")?;
     package.write("cloudpay.nuspec", &nuspec())?;
     package.write("[Content_Types].xml", CONTENT_TYPES)?;

@@ -71,8 +71,9 @@ impl Package {
                 .current_dir(root())
                 .output()
                 .map_err(|error| format!("git: {error}"))?;
-            if listed.stdout.is_empty() {
-                return Err(format!("git knows no file under {from}"));
+            if !listed.status.success() || listed.stdout.is_empty() {
+                let why = String::from_utf8_lossy(&listed.stderr);
+                return Err(format!("git lists no file under {from}: {why}"));
             }
             for file in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
                 let place = file.replacen(from, to, 1);

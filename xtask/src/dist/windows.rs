@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::exports;
 use super::package::Package;
-use crate::tools::{install, need, run_with, target_folder};
+use crate::tools::{Need, install, need, run_with, target_folder};
 
 /// A kind of Windows.
 struct Platform {
@@ -33,26 +33,29 @@ const PLATFORMS: [Platform; 2] = [
     },
 ];
 
+/// What it takes to build for Windows.
+pub(super) const NEEDS: &[Need] = &[
+    (
+        "i686-w64-mingw32-gcc",
+        "gcc-mingw-w64-i686",
+        "compiles and links for 32-bit Windows",
+    ),
+    (
+        "x86_64-w64-mingw32-gcc",
+        "gcc-mingw-w64-x86-64",
+        "compiles and links for 64-bit Windows",
+    ),
+    (
+        "llvm-dlltool",
+        "llvm",
+        "makes import libraries for Microsoft's compiler",
+    ),
+    ("zip", "zip", "packs"),
+    ("file", "file", "says what kind of library it is"),
+];
+
 pub(super) fn build() -> Result<(), String> {
-    need(&[
-        (
-            "i686-w64-mingw32-gcc",
-            "gcc-mingw-w64-i686",
-            "compiles and links for 32-bit Windows",
-        ),
-        (
-            "x86_64-w64-mingw32-gcc",
-            "gcc-mingw-w64-x86-64",
-            "compiles and links for 64-bit Windows",
-        ),
-        (
-            "llvm-dlltool",
-            "llvm",
-            "makes import libraries for Microsoft's compiler",
-        ),
-        ("zip", "zip", "packs"),
-        ("file", "file", "says what kind of library it is"),
-    ])?;
+    need(NEEDS)?;
     let compiler = compiler()?;
     for platform in &PLATFORMS {
         println!("\n== {}: the first time takes minutes", platform.name);
