@@ -97,6 +97,8 @@ struct Inner {
     unrecorded: bool,
     /// Writes of this order that the journal has not finished: its state is not told yet.
     writing: u32,
+    /// The order was announced, and the journal has not decided yet.
+    announced: bool,
     /// The order was announced but not accepted: whoever holds it looks again.
     void: bool,
 }
@@ -114,6 +116,7 @@ impl Live {
                 code: None,
                 unrecorded: false,
                 writing: 0,
+                announced: false,
                 void: false,
             }),
             changed: Condition::default(),
@@ -236,30 +239,26 @@ impl Engine {
         }
         let slot = self.reserve()?;
         let code = payment.code.as_ref().map(|code| code.digest());
-        self.claim_code(code, &payment.trade_no)?;
-        let live = self.announce(&payment, code);
-        let accepted = self.journal.accept(&payment).wait();
-        if let Ok(Accepted::New) = accepted {
-            // Kept until a worker takes the payment up.
-            std::mem::forget(slot);
-            self.launch(live, payment);
-            return Ok(());
+        let announced = self.announce(&payment, code);
+        match self.offer(&payment, code)? {
+            Accepted::New => {
+                // Kept until a worker takes the payment up.
+                std::mem::forget(slot);
+                self.launch(Arc::clone(&announced.live), payment);
+                Ok(())
+            }
+            Accepted::Known(known) => same_or_refused(&payment, &known),
         }
-        self.retire(&live);
-        live.lock().void = true;
-        live.changed.notify_all();
-        // The order that was there before may hold this very code; another one's is free again.
-        let held = self
-            .find_live(&payment.trade_no)
-            .is_some_and(|known| known.lock().code == code);
-        if !held {
+    }
+
+    /// Offers an order to the journal. A code that nothing is paid with is free again.
+    fn offer(&self, payment: &Payment, code: Option<[u8; 32]>) -> Result<Accepted, NotAccepted> {
+        let claimed = self.claim_code(code, &payment.trade_no)?;
+        let accepted = self.journal.accept(payment).wait();
+        if claimed && !matches!(accepted, Ok(Accepted::New)) {
             self.release_code(code);
         }
-        match accepted {
-            Ok(Accepted::Known(known)) => same_or_refused(&payment, &known),
-            Ok(Accepted::New) => Ok(()),
-            Err(reason) => Err(NotAccepted::Refused(reason)),
-        }
+        accepted.map_err(NotAccepted::Refused)
     }
 
     /// A place among the payments that wait to be sent.
@@ -274,15 +273,18 @@ impl Engine {
         Ok(slot)
     }
 
-    /// A payment code is good for one payment: the second order with it is a double scan.
-    fn claim_code(&self, code: Option<[u8; 32]>, trade_no: &str) -> Result<(), NotAccepted> {
-        let Some(code) = code else { return Ok(()) };
+    /// A payment code is good for one payment: the second order with it is a double scan. Says
+    /// whether this call is the first with it.
+    fn claim_code(&self, code: Option<[u8; 32]>, trade_no: &str) -> Result<bool, NotAccepted> {
+        let Some(code) = code else { return Ok(false) };
         match lock(&self.codes).entry(code) {
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(trade_no.to_owned());
-                Ok(())
+                Ok(true)
             }
-            std::collections::hash_map::Entry::Occupied(entry) if entry.get() == trade_no => Ok(()),
+            std::collections::hash_map::Entry::Occupied(entry) if entry.get() == trade_no => {
+                Ok(false)
+            }
             std::collections::hash_map::Entry::Occupied(entry) => {
                 let first = entry.get();
                 Err(NotAccepted::Refused(text!(
@@ -300,8 +302,9 @@ impl Engine {
     }
 
     /// Makes an order known to the engine before the journal has it, so that nobody takes it for
-    /// an earlier process's. It is busy: nobody acts on it yet.
-    fn announce(&self, payment: &Payment, code: Option<[u8; 32]>) -> Arc<Live> {
+    /// an earlier process's. It is busy: nobody acts on it yet. Calls with the same number come one
+    /// after the other.
+    fn announce(&self, payment: &Payment, code: Option<[u8; 32]>) -> Announced<'_> {
         let key = OrderKey::of(payment);
         let mut order = Order::unknown(&payment.trade_no);
         order.platform = Some(payment.platform);
@@ -315,12 +318,27 @@ impl Engine {
             inner.task = Task::Pay;
             inner.busy = true;
             inner.code = code;
+            inner.announced = true;
         }
         let live = Arc::new(live);
-        lock(&self.live)
+        while let Some(other) = self.announced_before(&live) {
+            let mut inner = other.lock();
+            while inner.announced {
+                inner = other.changed.wait(inner);
+            }
+        }
+        Announced { engine: self, live }
+    }
+
+    /// Another call's order under the same number that the journal has not decided about. Without
+    /// one, this order is known now, unless one under way has its number.
+    fn announced_before(&self, live: &Arc<Live>) -> Option<Arc<Live>> {
+        let mut orders = lock(&self.live);
+        let known = orders
             .entry(live.key.trade_no.clone())
-            .or_insert_with(|| Arc::clone(&live));
-        live
+            .or_insert_with(|| Arc::clone(live));
+        let undecided = !Arc::ptr_eq(known, live) && known.lock().announced;
+        undecided.then(|| Arc::clone(known))
     }
 
     /// Hands an accepted payment to the workers.
@@ -330,6 +348,7 @@ impl Engine {
             let mut inner = live.lock();
             inner.payment = Some(Box::new((payment, None)));
             inner.busy = false;
+            inner.announced = false;
         }
         live.changed.notify_all();
         self.agenda.add_payment(Due {
@@ -355,7 +374,10 @@ impl Engine {
             inner.task
         };
         let heard = self.exchange(live, task);
-        self.settle(live, task, heard, true);
+        let mut inner = live.lock();
+        let step = inner.track.hear(task, heard, &self.rules, Instant::now());
+        inner.busy = false;
+        self.follow(live, inner, &step);
     }
 
     /// Exchanges with the gateway for a task of this order.
@@ -442,19 +464,8 @@ impl Engine {
         }
     }
 
-    /// Applies what was heard, has the journal keep it, tells those who wait, and schedules what
-    /// comes next. `owned`: the caller holds the order's `busy` mark, and gives it back here.
-    fn settle(self: &Arc<Self>, live: &Arc<Live>, task: Task, heard: Heard, owned: bool) -> Order {
-        let now = Instant::now();
-        let mut inner = live.lock();
-        let step = inner.track.hear(task, heard, &self.rules, now);
-        if owned {
-            inner.busy = false;
-        }
-        self.follow(live, inner, &step)
-    }
-
-    /// Carries out a step of the state machine.
+    /// Carries out a step of the state machine: has the journal keep it, tells those who wait, and
+    /// schedules what comes next.
     fn follow(
         self: &Arc<Self>,
         live: &Arc<Live>,
@@ -654,6 +665,27 @@ impl Engine {
 
 /// The library is stopping.
 struct Stopping;
+
+/// An order that was announced. Withdrawn when dropped, unless it was launched.
+struct Announced<'a> {
+    engine: &'a Engine,
+    live: Arc<Live>,
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if !self.live.lock().announced {
+            return;
+        }
+        // First, so that whoever looks again doesn't find it again.
+        self.engine.retire(&self.live);
+        let mut inner = self.live.lock();
+        inner.announced = false;
+        inner.void = true;
+        drop(inner);
+        self.live.changed.notify_all();
+    }
+}
 
 /// A place among the unsent payments; given back when dropped.
 struct Slot<'a>(&'a AtomicUsize);

@@ -162,6 +162,11 @@ pub(crate) struct Track {
     /// Whether the payment's bytes are at hand.
     resendable: bool,
     resent: bool,
+    /// Whether the gateway has ever known the order: then "no such order" proves nothing.
+    seen: bool,
+    /// Counts the sendings and the attempts to take it back: what was asked before the last of
+    /// them may be answered out of date.
+    epoch: u32,
     /// Authentic "no such order" in a row, and when the last one counted.
     missing: u32,
     missing_at: Option<Instant>,
@@ -182,6 +187,10 @@ impl Track {
     /// A payment just accepted: to be sent now.
     pub(crate) fn accepted(order: Order, trade_type: TradeType, now: Instant) -> Self {
         Self {
+            seen: order
+                .evidence
+                .as_ref()
+                .is_some_and(|evidence| evidence.source == Source::Gateway),
             order,
             trade_type,
             stage: Stage::Submit,
@@ -190,6 +199,7 @@ impl Track {
             pay_over: None,
             resendable: true,
             resent: false,
+            epoch: 0,
             missing: 0,
             missing_at: None,
             refusal: None,
@@ -264,6 +274,11 @@ impl Track {
         )
     }
 
+    /// Answers to queries of another epoch are out of date.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// Until when the journal should have a late payment looked for, in ms since 1970.
     pub(crate) fn watch_until_ms(&self) -> Option<i64> {
         self.watch_until_ms
@@ -278,6 +293,7 @@ impl Track {
     pub(crate) fn sending(&mut self, now: Instant) {
         // Pessimistic on purpose: `hear` takes it back when nothing was sent.
         self.last_pay = Some(now);
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// What came of the exchange for `task`.
@@ -303,6 +319,9 @@ impl Track {
             return self.failed_unsent(reason, rules);
         }
         self.stage = Stage::CheckBefore(asker);
+        self.epoch = self.epoch.wrapping_add(1);
+        // Nobody sends what somebody wants back.
+        self.resendable = false;
         self.tries = 0;
         self.missing = 0;
         self.missing_at = None;
@@ -337,6 +356,7 @@ impl Track {
         };
         match verdict {
             Verdict::Order(facts) if facts.state != OrderState::NotFound => {
+                self.seen = true;
                 self.enter_window(rules, now);
                 self.learn(*facts, evidence, rules, now)
             }
@@ -352,6 +372,7 @@ impl Track {
                 self.finish(OrderState::Failed, &description, evidence, rules, now)
             }
             Verdict::AskAgain => {
+                self.seen = true;
                 self.enter_window(rules, now);
                 Step {
                     next: Some((now, Task::Query)),
@@ -444,6 +465,7 @@ impl Track {
                 self.missing = 0;
                 self.missing_at = None;
                 // It arrived: there is nothing left to send.
+                self.seen = true;
                 self.resendable = false;
                 if self.stage == Stage::Resend {
                     self.stage = Stage::Poll;
@@ -452,8 +474,13 @@ impl Track {
             }
             Verdict::NotFound => self.not_found(evidence, rules, now),
             Verdict::RefusedUnsigned(description) => match self.refusal.take() {
-                Some(refusal) => self.finish(OrderState::Failed, &refusal, evidence, rules, now),
-                None => self.nothing_learnt(&description, None, rules, now),
+                Some(refusal) if rules.gateway.unpaid_is_final => {
+                    self.finish(OrderState::Failed, &refusal, evidence, rules, now)
+                }
+                refusal => {
+                    self.refusal = refusal;
+                    self.nothing_learnt(&description, None, rules, now)
+                }
             },
             Verdict::Busy(reason) => self.nothing_learnt(&reason, Some(BUSY_WAIT), rules, now),
             other => self.nothing_learnt(&other.reason(), None, rules, now),
@@ -463,7 +490,8 @@ impl Track {
     /// An authentic "no such order". A single one may overtake the payment; two in a row mean
     /// that it never arrived.
     fn not_found(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
-        if self.order.state.is_final() || matches!(self.stage, Stage::Submit | Stage::Resend) {
+        let unsent = matches!(self.stage, Stage::Submit | Stage::Resend);
+        if self.seen || unsent || self.order.state.is_final() {
             // What an authentic answer has proven, the absence of another doesn't undo.
             let reason = text!("网关查无此订单", "the gateway finds no such order");
             return self.nothing_learnt(&reason, None, rules, now);

@@ -45,6 +45,17 @@ impl Outcome {
     }
 }
 
+/// An order that is being taken back, or that was acted on while it was asked for.
+fn undecided(order: &Order) -> Outcome {
+    let mut order = order.clone();
+    order.state = OrderState::Unknown;
+    let reason = text!(
+        "正在撤单或重新发送，请再查询",
+        "it is being taken back or sent again: query again"
+    );
+    Outcome::because(order, reason)
+}
+
 /// How often an order is asked for that the engine doesn't ask for by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 
@@ -164,7 +175,7 @@ impl Engine {
     }
 
     fn query_ours(self: &Arc<Self>, live: &Arc<Live>) -> Outcome {
-        {
+        let epoch = {
             let inner = live.lock();
             let order = &inner.track.order;
             let own_verdict = order.state.is_final()
@@ -181,7 +192,11 @@ impl Engine {
                 let reason = text!("支付请求正在发送", "the payment is being sent");
                 return Outcome::because(order.clone(), reason);
             }
-        }
+            if inner.track.taking_back() {
+                return undecided(order);
+            }
+            inner.track.epoch()
+        };
         let heard = self.ask(&Call::QueryOrder(&live.key), Failover::Any);
         let (reason, refused, shown) = match &heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => (Some(reason.clone()), false, None),
@@ -197,7 +212,17 @@ impl Engine {
                 other => (Some(other.reason()), false, None),
             },
         };
-        let mut order = self.settle(live, Task::Query, heard, false);
+        let mut order = {
+            let mut inner = live.lock();
+            if inner.track.epoch() != epoch {
+                // What was true before that proves nothing now.
+                return undecided(&inner.track.order);
+            }
+            let step = inner
+                .track
+                .hear(Task::Query, heard, &self.rules, Instant::now());
+            self.follow(live, inner, &step)
+        };
         if !live.lock().track.at_rest() {
             self.enlist(Arc::clone(live));
         }
@@ -491,18 +516,22 @@ impl Engine {
                 }
                 Ok(())
             }
-            Verdict::Refused(reason) => {
-                let words = reason.pick(self.rules.language);
-                let _ = self
-                    .journal
-                    .record_refused_refund(&request.refund_no, words)
-                    .wait();
-                Err(Error::refused(reason))
-            }
+            Verdict::Refused(reason) => Err(self.refused_refund(&request, reason)),
             Verdict::NotFound => Err(Error::unknown(answer.verdict.reason())),
             Verdict::RefusedUnsigned(reason) => self.confirm_refused_refund(&request, reason),
             other => Err(not_answered(&other)),
         }
+    }
+
+    /// Notes that a refund was refused.
+    fn refused_refund(&self, request: &RefundRequest, reason: Text) -> Error {
+        let words = reason.pick(self.rules.language);
+        // What the gateway knows is not lost with the note of it.
+        let _ = self
+            .journal
+            .record_refused_refund(&request.refund_no, words)
+            .wait();
+        Error::refused(reason)
     }
 
     /// Nothing vouches for an unsigned refusal: the refund itself is asked for. It may be the
@@ -525,8 +554,11 @@ impl Engine {
                     _ => Ok(()),
                 }
             }
+            Verdict::RefusedUnsigned(why) if !self.rules.gateway.unpaid_is_final => {
+                Err(Error::unknown(why))
+            }
             Verdict::NotFound | Verdict::Refused(_) | Verdict::RefusedUnsigned(_) => {
-                Err(Error::refused(reason))
+                Err(self.refused_refund(request, reason))
             }
             other => Err(Error::unknown(other.reason())),
         }

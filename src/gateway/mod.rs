@@ -45,7 +45,8 @@ pub(crate) struct Traits {
     /// A micro_pay can be reversed, also when it is paid. Otherwise it can only be closed.
     pub(crate) reverses: bool,
     /// "Failed" or "closed" is said once and for all. Otherwise a channel's time-out may be
-    /// behind it: it is asked for twice, and a late payment is looked for much longer.
+    /// behind it: it is asked for twice, and a late payment is looked for much longer. And a query
+    /// that is refused, for whatever reason, confirms no refused payment or refund.
     pub(crate) unpaid_is_final: bool,
     /// While a refund's result is unknown, another one of the same order has to wait.
     pub(crate) one_refund_at_a_time: bool,
@@ -263,6 +264,17 @@ fn description(call: &Call<'_>, words: &str) -> Text {
     Text::verbatim(printable(&words))
 }
 
+/// Whether a refusal says that there is no such order or refund, and not that something else is
+/// missing: the merchant, the shop, the application.
+fn says_no_such_number(words: &str) -> bool {
+    words.split_once("不存在").is_some_and(|(what, _)| {
+        let what = what.trim_end();
+        ["单", "单号", "单信息"]
+            .iter()
+            .any(|end| what.ends_with(end))
+    })
+}
+
 /// An answer about another order or refund is thrown away.
 fn other_order() -> Text {
     text!("应答属于另一笔订单", "the answer is about another order")
@@ -284,5 +296,32 @@ fn same_amount(answered: Option<i64>, asked: Option<i64>) -> Result<(), Text> {
             "the answer's amount {answered} is not the {asked} that was asked for"
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_number_is_no_such_order() {
+        for words in [
+            "订单不存在",
+            "order: 该订单号 不存在。",
+            "退款单不存在 (no such refund)",
+            "订单信息不存在",
+        ] {
+            assert!(says_no_such_number(words), "{words}");
+        }
+        for words in [
+            "商户信息不存在或商户状态不可用",
+            "商户应用不存在或应用状态不可用",
+            "门店不存在",
+            "不存在",
+            "订单已存在",
+            "订单不可用",
+        ] {
+            assert!(!says_no_such_number(words), "{words}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use self::authen::AuthenKey;
 use super::{
     Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence, no_amount,
-    other_order, printable, same_amount,
+    other_order, printable, same_amount, says_no_such_number,
 };
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
@@ -153,12 +153,10 @@ impl CloudPay {
     }
 }
 
-/// An authentic refusal. 407 is re-entry only in the answer to a payment; a query's "不存在" is
-/// the only refusal of it that says something about the order.
+/// An authentic refusal. 407 is re-entry only in the answer to a payment; "no such order" is the
+/// only refusal of a query that says something about the order.
 fn refusal(call: &Call<'_>, content: &Object<'_>, status: i64, description: Text) -> Verdict {
-    let missing = description
-        .pick(crate::text::Language::Zh)
-        .contains("不存在");
+    let missing = says_no_such_number(description.pick(crate::text::Language::Zh));
     match call {
         Call::Pay(_) if status == 104 && content.integer("internal_status") == Some(407) => {
             Verdict::Reentry(description)

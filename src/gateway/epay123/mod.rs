@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::sign::AppSecret;
-use super::{Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence};
+use super::{
+    Answer, Call, Gateway, OrderFacts, OrderKey, RefundKey, Traits, Verdict, evidence,
+    says_no_such_number,
+};
 use crate::config::{EpayKeys, Merchant};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{Evidence, OrderState, Refund, RefundState};
@@ -164,16 +167,13 @@ fn refusal(call: &Call<'_>, envelope: &Envelope<'_>) -> Verdict {
         Some(words) => super::description(call, words),
         None => text!("网关返回码 {code}", "gateway code {code}"),
     };
-    let said = |part: &str| {
-        envelope
-            .msg
-            .as_deref()
-            .is_some_and(|msg| msg.contains(part))
-    };
+    let said = |what: fn(&str) -> bool| envelope.msg.as_deref().is_some_and(what);
     match call {
-        Call::QueryOrder(_) | Call::QueryRefund(_) if said("不存在") => Verdict::NotFound,
+        Call::QueryOrder(_) | Call::QueryRefund(_) if said(says_no_such_number) => {
+            Verdict::NotFound
+        }
         // The number is there already: only a query can tell with what.
-        Call::Pay(_) if said("已存在") => Verdict::Busy(words),
+        Call::Pay(_) if said(|words| words.contains("已存在")) => Verdict::Busy(words),
         // 10 is the gateway's own failure: it doesn't know either.
         _ if code == SYSTEM_ERROR => Verdict::Busy(words),
         _ => Verdict::RefusedUnsigned(words),
