@@ -148,9 +148,9 @@ int CLOUDPAY_CDECL cloud_pay_query_sub_mch_info(const char *req, char *out, int 
 //   (1 payments, 2 refunds, 3 both; default 3), `query_cashier_type` (1 the sub-merchant, 2 this
 //   shop, 3 this cashier; default 1), `out_shop_id`, `staff_id`, `device_id`, `start_time`
 //   (seconds since 1970; default 0), `end_time` (default now), `page_num` (from 1; default 1),
-//   `page_size` (1 to 1000; default 10, with `save_to` 100). With `save_to` (a path) every page from `page_num` on
-//   is fetched and written there, one JSON object a line in UTF-8; the file appears when it is
-//   complete.
+//   `page_size` (1 to 1000; default 10, with `save_to` 100). With `save_to` (a path, at most 4096
+//   characters) every page from `page_num` on is fetched and written there, one JSON object a
+//   line in UTF-8; the file appears when it is complete.
 // @param order_details Receives the gateway's `order_detail_query`: `total_count`,
 //   `order_details`. With `save_to`: `total_count`, `saved_count`.
 // @param length Its size in bytes; 2048 for each order recommended.
@@ -161,9 +161,7 @@ int CLOUDPAY_CDECL cloud_pay_query_sub_mch_info(const char *req, char *out, int 
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order_details` is NULL or points to `length` writable bytes.
-int CLOUDPAY_CDECL cloud_pay_order_detail(const char *req,
-                           char *order_details,
-                           int length);
+int CLOUDPAY_CDECL cloud_pay_order_detail(const char *req, char *order_details, int length);
 
 // Checks a payment or refund notification and gives its content. Not in the original library.
 //
@@ -438,7 +436,7 @@ int CLOUDPAY_STDCALL cloud_pay_copy_errmsg_std(char *out, int length);
 const char *CLOUDPAY_STDCALL cloud_pay_version_std(void);
 int CLOUDPAY_STDCALL cloud_pay_query_shop_info_std(const char *req, char *shop_info, int length);
 int CLOUDPAY_STDCALL cloud_pay_query_sub_mch_info_std(const char *req, char *out, int length);
-int CLOUDPAY_STDCALL cloud_pay_order_detail_std(const char *req,
+int CLOUDPAY_STDCALL cloud_pay_order_detail_std(const char *req, char *order_details, int length);
 int CLOUDPAY_STDCALL cloud_pay_verify_notify_std(const char *body, char *content, int length);
 int CLOUDPAY_STDCALL cloud_pay_notify_reply_std(int status, const char *description, char *out, int length);
 int CLOUDPAY_STDCALL cloud_pay_micro_pay_std(const char *req, char *resp, int length);

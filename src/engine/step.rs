@@ -1127,9 +1127,66 @@ mod tests {
         life.hear(Task::Pay, Heard::Lost(reason()));
         life.at(2.0).hear(Task::Query, answer(Verdict::NotFound));
         life.at(5.0).hear(Task::Query, state(OrderState::Paying));
-        let next = life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
-        assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        // However often it is said, and whoever had said otherwise: a query, the answer to the
+        // payment, or a QR code that can still be scanned.
+        let mut answered = Life::new(TradeType::MicroPay, rules());
+        answered.hear(Task::Pay, state(OrderState::Paying));
+        let mut shown = Life::new(TradeType::ScanCode, rules());
+        shown.hear(Task::Pay, state(OrderState::CodeReady));
+        for (mut life, known) in [
+            (life, OrderState::Paying),
+            (answered, OrderState::Paying),
+            (shown, OrderState::CodeReady),
+        ] {
+            for at in [8.0, 11.0, 14.0] {
+                let next = life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+                assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+            }
+            assert_eq!(life.state(), known);
+        }
+    }
+
+    /// Where any failure is called a refusal, a second one proves nothing.
+    #[test]
+    fn a_refused_query_confirms_no_refusal_at_a_careful_gateway() {
+        let refused = || answer(Verdict::RefusedUnsigned(reason()));
+        let mut life = Life::new(TradeType::MicroPay, careful_rules());
+        life.hear(Task::Pay, refused());
+        for at in [0.1, 2.0, 5.0] {
+            let next = life.at(at).hear(Task::Query, refused());
+            assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        }
         assert_eq!(life.state(), OrderState::Paying);
+        life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
+    }
+
+    #[test]
+    fn what_was_to_be_taken_back_is_not_sent_again() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        life.at(20.0);
+        life.track.abandon_take_back(&life.rules, life.now);
+        life.at(22.0).hear(Task::Query, answer(Verdict::NotFound));
+        let next = life.at(24.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert!(!matches!(next, Some((_, Task::Pay))), "{next:?}");
+    }
+
+    /// What is asked before a sending or a reverse may be answered after it.
+    #[test]
+    fn a_sending_and_a_reverse_begin_another_epoch() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let accepted = life.track.epoch();
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        let sent = life.track.epoch();
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        let taken_back = life.track.epoch();
+        assert!(accepted != sent && sent != taken_back);
+        life.at(15.0).hear(Task::Query, state(OrderState::Paying));
+        life.hear(Task::TakeBack, answer(Verdict::Done));
+        life.hear(Task::Query, state(OrderState::Reversed));
+        assert_eq!(life.track.epoch(), taken_back);
     }
 
     #[test]

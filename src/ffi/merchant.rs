@@ -60,9 +60,9 @@ pub unsafe extern "C" fn cloud_pay_query_sub_mch_info(
 ///   (1 payments, 2 refunds, 3 both; default 3), `query_cashier_type` (1 the sub-merchant, 2 this
 ///   shop, 3 this cashier; default 1), `out_shop_id`, `staff_id`, `device_id`, `start_time`
 ///   (seconds since 1970; default 0), `end_time` (default now), `page_num` (from 1; default 1),
-///   `page_size` (1 to 1000; default 10, with `save_to` 100). With `save_to` (a path) every page from `page_num` on
-///   is fetched and written there, one JSON object a line in UTF-8; the file appears when it is
-///   complete.
+///   `page_size` (1 to 1000; default 10, with `save_to` 100). With `save_to` (a path, at most 4096
+///   characters) every page from `page_num` on is fetched and written there, one JSON object a
+///   line in UTF-8; the file appears when it is complete.
 /// @param order_details Receives the gateway's `order_detail_query`: `total_count`,
 ///   `order_details`. With `save_to`: `total_count`, `saved_count`.
 /// @param length Its size in bytes; 2048 for each order recommended.

@@ -157,6 +157,37 @@ fn unusable(name: &str, error: &rusqlite::Error) -> Text {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_what_has_been_final_for_90_days_is_forgotten() {
+        const DAY: i64 = 24 * 3600 * 1000;
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &MIGRATIONS, "j", "m").unwrap();
+        let add = |db: &Connection, number: &str, final_ms: Option<i64>| {
+            let state = final_ms.map_or("unknown", |_| "paid");
+            db.execute(
+                "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
+                     total_fee, content_sha256, state, message, created_ms, final_ms, late,
+                     recovered, reported)
+                 VALUES (?1, 1, 1, 100, 1, x'00', ?2, '', 0, ?3, 0, 0, 0)",
+                rusqlite::params![number, state, final_ms],
+            )
+            .unwrap();
+        };
+        let left = |db: &Connection| -> String {
+            prune(db).unwrap();
+            let all = "SELECT group_concat(out_trade_no, ' ' ORDER BY out_trade_no) FROM orders";
+            db.query_row(all, [], |row| row.get(0)).unwrap()
+        };
+        let now = crate::clock::now_ms();
+        add(&db, "a-open", None);
+        add(&db, "b-91-days", Some(now - 91 * DAY));
+        add(&db, "c-89-days", Some(now - 89 * DAY));
+        // A clock that was years behind or is years ahead deletes nothing by itself.
+        assert_eq!(left(&db), "a-open b-91-days c-89-days");
+        add(&db, "d-ahead", Some(now + 3_650 * DAY));
+        assert_eq!(left(&db), "a-open c-89-days d-ahead");
+    }
+
     /// Invariant 10: a journal is migrated whole, or stays as it was.
     #[test]
     fn a_migration_that_fails_changes_nothing() {

@@ -537,6 +537,32 @@ fn a_callback_cannot_hang_the_library() {
     assert!(register.news().try_recv().is_err());
 }
 
+/// A child process has none of the library's threads: it is told so, and nothing is touched.
+#[test]
+fn a_forked_child_is_told_so() {
+    let shop = Shop::open();
+    let register = shop.register();
+    register.call("fork", &shop.conf).expect(0);
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    register.fini();
+}
+
+/// Hosts have buffers of a fixed size for messages.
+#[test]
+fn messages_end_before_1024_bytes() {
+    let shop = Shop::open()
+        .common("language", "zh")
+        .common("ascii_output", 1)
+        .common("ca_file", "密".repeat(2000));
+    let register = Register::start();
+    let refused = register.call("init", &shop.conf).expect(-1);
+    let length = refused.message.len();
+    assert!((900..1024).contains(&length), "{length}");
+    assert!(refused.message().contains("ca_file"));
+}
+
 #[test]
 fn news_comes_once_for_each_order() {
     let shop = Shop::open();

@@ -121,7 +121,19 @@ fn a_verdict_nobody_heard_is_shown_after_the_restart() {
         (&order["state"], &order["recovered"]),
         (&json!("paid"), &json!(true))
     );
+    // What didn't fit the register's buffer, it hasn't heard.
+    let query = json!({"out_trade_no": number}).to_string();
+    register
+        .raw("query_order", Some(query.as_bytes()), 100)
+        .expect(-8);
+    let pending = register.raw("pending_orders", None, 65_536).expect(0);
+    assert_eq!(pending.json()["total_count"], 1);
+    assert!(!pending.text().contains("pay_mch_key"));
     register.query(&number).expect(0);
+    until("the order to leave the list", || {
+        let pending = register.raw("pending_orders", None, 65_536).expect(0);
+        (pending.json()["total_count"] == 0).then_some(())
+    });
 }
 
 /// Who cancelled an order knows its end: it isn't shown again.

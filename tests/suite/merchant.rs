@@ -106,6 +106,10 @@ fn orders_are_listed_and_summed() {
     let shops = json!({"out_shop_id": [shop.sandbox.merchant().other_shop_id]});
     let none = register.call("order_stat", &shops).expect(0).json();
     assert_eq!(none["overviews"][0]["success_amount"], 0);
+    let shops = json!({"out_shop_id": [shop.sandbox.merchant().other_shop_id],
+        "query_cashier_type": 2, "sub_pay_platforms": ["100"]});
+    let none = register.call("order_stat", &shops).expect(0).json();
+    assert_eq!(none["overviews"][0]["success_amount"], 0);
     let cashier = json!({"query_cashier_type": 3});
     let cashier = register.call("order_stat", &cashier).expect(0).json();
     assert_eq!(cashier["overviews"][0]["refund_create_amount"], 240);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloudpay_sandbox::Options;
 use serde_json::json;
 
-use crate::support::{Gateway, Shop, alipay_code, code, until};
+use crate::support::{Gateway, Register, Shop, alipay_code, code, until};
 
 /// Invariant 1. A charge that no answer proves is not reported as paid, and an answer about
 /// another order or another amount proves nothing.
@@ -110,6 +110,89 @@ fn a_code_scanned_twice_is_refused_at(gateway: Gateway) {
     assert!(refused.message().contains(&first), "{}", refused.message());
     register.wait(&first).expect(0);
     assert_eq!(shop.ledger(&second)["pay_requests"], json!(null));
+}
+
+/// The same order, offered by two threads at once, is one order, and keeps its code.
+#[test]
+fn the_same_order_at_the_same_time_is_one_order() {
+    let shop = Shop::open();
+    let register = shop.register();
+    for _ in 0..40 {
+        let (number, other, code) = (shop.number(), shop.number(), code("002"));
+        let payment = json!({"out_trade_no": number, "author_code": code, "total_fee": 100});
+        let payment = payment.to_string();
+        let twice = [(); 2].map(|()| register.begin("micro_pay", Some(payment.as_bytes()), -1, 0));
+        for call in twice {
+            call.get().expect(0);
+        }
+        register.pay(&other, &code).expect(-1);
+        shop.arrived(&number);
+    }
+}
+
+/// An "unpaid" that may be a channel's time-out is asked for twice, also where the journal that
+/// knew the order is gone.
+#[test]
+fn an_unpaid_order_of_another_journal_is_asked_for_twice() {
+    let shop = Shop::at(Gateway::Epay123, Options::default());
+    let (number, known) = (shop.number(), shop.register());
+    known.pay(&number, &code("004")).expect(0);
+    known.wait(&number).expect(-1);
+    known.fini();
+    let shop = shop.common("journal_path", ":memory:");
+    let register = shop.register();
+    let queries = || shop.ledger(&number)["queries"].as_i64().unwrap();
+    let before = queries();
+    let asked = json!({"out_trade_no": number, "pay_platform": 1, "trade_type": 1});
+    // Looking here only, there is nothing to see.
+    register.call("wait_order", &asked).expect(-2);
+    assert_eq!(queries(), before);
+    register.call("query_order", &asked).expect(-1);
+    assert_eq!(queries(), before + 2);
+}
+
+/// A register may wait for an order of another one, too.
+#[test]
+fn an_order_of_another_register_is_waited_for() {
+    let shop = Shop::open();
+    let (number, first) = (shop.number(), shop.register());
+    first.pay(&number, &code("002")).expect(0);
+    shop.arrived(&number);
+    let mut conf = shop.conf.clone();
+    conf["common_conf"]["journal_path"] = json!(":memory:");
+    let second = Register::start();
+    second.init(&conf);
+    let asked = json!({"out_trade_no": number, "pay_platform": 1, "trade_type": 1});
+    let waiting = second.begin(
+        "wait_order",
+        Some(asked.to_string().as_bytes()),
+        16_384,
+        50_000,
+    );
+    let queries = || shop.ledger(&number)["queries"].as_i64().unwrap();
+    let before = queries();
+    until("two more queries", || {
+        (queries() >= before + 2).then_some(())
+    });
+    shop.control_post(&format!("orders/{number}/pay"), &json!({}));
+    waiting.get().expect(0);
+}
+
+/// What is missing may be the merchant, the shop or the application: no word about the order.
+#[test]
+fn a_missing_application_is_no_missing_order() {
+    let shop = Shop::at(Gateway::Epay123, Options::default());
+    let (number, register) = (shop.number(), shop.register());
+    register.pay(&number, &code("002")).expect(0);
+    shop.arrived(&number);
+    register.fini();
+    let mut conf = shop.conf.clone();
+    conf["trade_conf"]["app_id"] = json!("another");
+    register.init(&conf);
+    register
+        .begin_wait(&number, Duration::from_secs(6))
+        .get()
+        .expect(-2);
 }
 
 /// Invariant 4. Failed is said only when a refusal is proven, or when nothing was sent.
@@ -306,6 +389,34 @@ fn a_refund_is_not_repeated_by_accident_at(gateway: Gateway) {
     register.fini();
 }
 
+/// epay123 makes one refund of an order at a time: while one's result is unknown, another waits.
+#[test]
+fn a_refund_waits_for_one_without_a_result() {
+    let shop = Shop::at(Gateway::Epay123, Options::default());
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    let refund = |name: &str, fee: i64, reason: &str| {
+        let refund = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": fee,
+            "out_refund_no": format!("{number}{name}"), "refund_reason": reason});
+        register.call("refund", &refund)
+    };
+    refund("A", 60, "sandbox:913").expect(-2);
+    let waits = refund("B", 40, "").expect(-1).message();
+    assert!(waits.contains(&format!("{number}A")), "{waits}");
+    refund("A", 60, "sandbox:913").expect(0);
+    until("the first refund", || {
+        (shop.ledger(&number)["refunded"] == 60).then_some(())
+    });
+    // One that was refused has a result.
+    refund("C", 41, "").expect(-1);
+    refund("B", 40, "").expect(0);
+    until("the second refund", || {
+        (shop.ledger(&number)["refunded"] == 100).then_some(())
+    });
+}
+
 /// The register may reverse what it has been paid; the customer gets the money back.
 #[test]
 fn a_paid_order_is_reversed_on_request() {
@@ -469,6 +580,34 @@ fn a_reverse_is_proven_by_the_query_after_it() {
     assert!(ledger("queries") >= queries + 2, "one before, one after");
 }
 
+/// Whoever asks while an order is being reversed, hears -2, and changes nothing.
+#[test]
+fn a_query_during_a_reverse_does_not_end_it() {
+    let shop = Shop::open().common("reverse_after_ms", 500);
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+    // Queries are on their way when it begins, and while it goes on.
+    shop.control_post("faults", &json!({"scope": "all", "delay_ms": [200, 400]}));
+    let query = json!({"out_trade_no": number}).to_string();
+    let ask = || register.begin("query_order", Some(query.as_bytes()), 16_384, 0);
+    let before = ask();
+    let cancelled = register.begin("cancel_order", Some(query.as_bytes()), -1, 0);
+    let mut during = Vec::new();
+    until("the end of the reverse", || {
+        during.push(ask().get().code);
+        (during.last() == Some(&-4)).then_some(())
+    });
+    cancelled.get().expect(0);
+    assert!([0, -2].contains(&before.get().code));
+    // Once it has begun, nobody hears "paid" again.
+    let begun = during.iter().position(|code| *code == -2).unwrap();
+    assert!(!during[begun..].contains(&0), "{during:?}");
+    register.query(&number).expect(-4);
+    assert_eq!(shop.ledger(&number)["net"], 0);
+}
+
 /// A late payment is never silent. A register that cancels what has failed, to be sure, still hears of the charge
 /// that comes after it.
 #[test]
@@ -559,7 +698,12 @@ fn an_order_that_times_out_is_reversed_under_guard() {
     let register = shop.register();
     let number = shop.number();
     register.pay(&number, &code("002")).expect(0);
-    let order = register.wait(&number).expect(-4).json();
+    // Neither the register's questions open the gate.
+    let order = until("the reverse", || {
+        let answer = register.query(&number);
+        assert!([-2, -4].contains(&answer.code), "{}", answer.code);
+        (answer.code == -4).then(|| answer.json())
+    });
     assert_eq!(order["state"], "reversed");
     let log = shop.control_get("log");
     let of = |path: &str| -> Vec<i64> {

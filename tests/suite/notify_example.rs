@@ -227,4 +227,7 @@ fn a_gateway_without_notifications_is_told_at_once() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("no notifications"), "{text}");
+    let register = shop.register();
+    register.call("verify_notify", &json!({})).expect(-3);
+    register.raw("notify_reply", None, 1024).expect(-3);
 }

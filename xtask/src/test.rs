@@ -113,7 +113,7 @@ fn suite(host: &str, filter: &[&str]) -> Result<(), String> {
 }
 
 /// Tests about Linux' own programs, files and packages, or about the source alone.
-const LINUX_ONLY: [&str; 8] = [
+const LINUX_ONLY: [&str; 9] = [
     "packages::",
     "examples::",
     "notify_example::",
@@ -122,6 +122,7 @@ const LINUX_ONLY: [&str; 8] = [
     "a_full_disk_refuses_before_anything_is_sent",
     "openssl_verifies",
     "keys_are_wiped",
+    "a_forked_child_is_told_so",
 ];
 
 /// Licences, sources and advisories of what the project depends on.
