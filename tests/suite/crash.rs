@@ -100,9 +100,10 @@ fn accepted_is_never_forgotten_at(gateway: Gateway) {
 fn a_verdict_nobody_heard_is_shown_after_the_restart() {
     let shop = Shop::open();
     let register = shop.register();
-    let number = shop.number();
+    let (number, declined) = (shop.number(), shop.number());
     register.pay(&number, &code("000")).expect(0);
-    until("the verdict in the journal", || {
+    register.pay(&declined, &code("004")).expect(0);
+    until("the verdicts in the journal", || {
         let pending = register
             .raw("pending_orders", None, 65_536)
             .expect(0)
@@ -122,14 +123,17 @@ fn a_verdict_nobody_heard_is_shown_after_the_restart() {
         (&json!("paid"), &json!(true))
     );
     // What didn't fit the register's buffer, it hasn't heard.
-    let query = json!({"out_trade_no": number}).to_string();
-    register
-        .raw("query_order", Some(query.as_bytes()), 100)
-        .expect(-8);
+    for number in [&number, &declined] {
+        let query = json!({"out_trade_no": number}).to_string();
+        register
+            .raw("query_order", Some(query.as_bytes()), 100)
+            .expect(-8);
+    }
     let pending = register.raw("pending_orders", None, 65_536).expect(0);
-    assert_eq!(pending.json()["total_count"], 1);
+    assert_eq!(pending.json()["total_count"], 2);
     assert!(!pending.text().contains("pay_mch_key"));
     register.query(&number).expect(0);
+    register.query(&declined).expect(-1);
     until("the order to leave the list", || {
         let pending = register.raw("pending_orders", None, 65_536).expect(0);
         (pending.json()["total_count"] == 0).then_some(())
