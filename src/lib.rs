@@ -20,7 +20,7 @@ mod gateway;
 mod http;
 mod journal;
 mod locks;
-pub mod model;
+mod model;
 mod object;
 mod render;
 mod request;
@@ -32,6 +32,7 @@ pub use charset::Charset;
 pub use config::Config;
 pub use engine::Callback;
 pub use gateway::cloudpay::SigningKey;
+pub use model::{Evidence, Order, OrderState, Platform, Refund, RefundState, Source, TradeType};
 pub use sdk::{Code, Error, Reply, Sdk};
 pub use text::{Language, Text};
 

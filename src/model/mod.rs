@@ -6,18 +6,19 @@ mod refund;
 mod report;
 
 pub use order::{Evidence, Order, OrderState, Source};
-pub use payment::{AlipayExtras, Payment, PaymentCode};
-pub use refund::{Refund, RefundRequest, RefundState};
+pub(crate) use payment::{AlipayExtras, Payment, PaymentCode};
+pub(crate) use refund::RefundRequest;
+pub use refund::{Refund, RefundState};
 pub(crate) use report::MAX_PAGE_SIZE;
-pub use report::{Page, Report, Scope};
+pub(crate) use report::{Page, Report, Scope};
 
 use crate::text::{Text, text};
 
 /// The largest amount of one order, in fen (the protocol's amounts are signed 32-bit).
-pub const MAX_FEE: i64 = 2_147_483_647;
+pub(crate) const MAX_FEE: i64 = 2_147_483_647;
 
 /// The longest order or refund number, in characters (the protocol's `String(32)`).
-pub const MAX_TRADE_NO: usize = 32;
+pub(crate) const MAX_TRADE_NO: usize = 32;
 
 /// Who moves the customer's money. Protocol: `PayPlatform` and `SubPayPlatform`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use crate::text::{Text, text};
 /// What the customer's phone shows: good for one payment and about a minute. A secret: `Debug`
 /// and everything that is stored show only [`PaymentCode::masked`].
 #[derive(Clone, PartialEq, Eq)]
-pub struct PaymentCode(Zeroizing<String>);
+pub(crate) struct PaymentCode(Zeroizing<String>);
 
 impl PaymentCode {
     /// Wraps the digits that the scanner read.
-    pub fn new(digits: impl Into<String>) -> Self {
+    pub(crate) fn new(digits: impl Into<String>) -> Self {
         Self(Zeroizing::new(digits.into()))
     }
 
@@ -23,13 +23,13 @@ impl PaymentCode {
     }
 
     /// The first two and the last four digits, for support.
-    pub fn masked(&self) -> String {
+    pub(crate) fn masked(&self) -> String {
         mask(&self.0)
     }
 
     /// The platform that issues codes of this form (WeChat: 18 digits beginning 10–15,
     /// Alipay: 16–24 digits beginning 25–30).
-    pub fn platform(&self) -> Option<Platform> {
+    pub(crate) fn platform(&self) -> Option<Platform> {
         let digits: &str = &self.0;
         if !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
@@ -67,7 +67,7 @@ pub(crate) fn mask(code: &str) -> String {
 
 /// Keys that only Alipay knows (`alipay_pay_content_ext`). Amounts in fen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AlipayExtras {
+pub(crate) struct AlipayExtras {
     /// Part of the amount that discounts apply to.
     pub discountable_amount: Option<i64>,
     /// Part of the amount that discounts don't apply to.
@@ -84,7 +84,7 @@ pub struct AlipayExtras {
 
 /// A checked payment request: micro_pay when it has a `code`, scan_code_pay when not.
 #[derive(Clone, Debug)]
-pub struct Payment {
+pub(crate) struct Payment {
     /// The register's order number (`out_trade_no`), at most 32 characters.
     pub trade_no: String,
     /// The customer's payment code; `None` for scan_code_pay.
@@ -119,7 +119,7 @@ pub struct Payment {
 
 impl Payment {
     /// How this payment is made.
-    pub fn trade_type(&self) -> TradeType {
+    pub(crate) fn trade_type(&self) -> TradeType {
         match self.code {
             Some(_) => TradeType::MicroPay,
             None => TradeType::ScanCode,

@@ -7,7 +7,7 @@ use super::{Evidence, Platform};
 
 /// A checked refund request.
 #[derive(Clone, Debug)]
-pub struct RefundRequest {
+pub(crate) struct RefundRequest {
     /// The order to refund (`out_trade_no`).
     pub trade_no: String,
     /// The refund's own number; the order number when the register gave none.
@@ -58,16 +58,6 @@ pub enum RefundState {
 }
 
 impl RefundState {
-    /// Every state.
-    pub const ALL: [Self; 6] = [
-        Self::Processing,
-        Self::Success,
-        Self::Failed,
-        Self::Manual,
-        Self::Closed,
-        Self::Unknown,
-    ];
-
     /// The word in the refund JSON and in the journal.
     pub const fn name(self) -> &'static str {
         match self {

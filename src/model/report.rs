@@ -5,7 +5,7 @@ pub(crate) const MAX_PAGE_SIZE: i64 = 1000;
 
 /// Which page of a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Counted from 1.
     pub number: i64,
     /// Entries on a page.
@@ -14,7 +14,7 @@ pub struct Page {
 
 /// A question about the merchant. Times in seconds since 1970.
 #[derive(Clone, Debug)]
-pub enum Report {
+pub(crate) enum Report {
     /// 门店查询: the merchant's shops.
     Shops {
         /// One shop only.
@@ -52,7 +52,7 @@ pub enum Report {
 
 /// Whose orders, and when.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// 1 WeChat, 2 Alipay; both when not given.
     pub pay_platform: Option<i64>,
     /// 1 payments, 2 refunds, 3 both.

@@ -63,6 +63,42 @@ fn calls_are_uploaded_without_secrets() {
             .unwrap()
             > 0
     );
+    // Who asks, the machine, and nothing else.
+    let keys =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(
+        keys(&machines[0]["content"]),
+        [
+            "machine_info",
+            "nonce_str",
+            "order_client",
+            "out_mch_id",
+            "out_shop_id",
+            "out_sub_mch_id"
+        ]
+    );
+    assert_eq!(
+        keys(&machines[0]["content"]["order_client"]),
+        [
+            "device_id",
+            "machine_no",
+            "sdk_version",
+            "spbill_create_ip",
+            "staff_id",
+            "terminal_type"
+        ]
+    );
+    assert_eq!(
+        keys(&machines[0]["machine_info"]),
+        [
+            "arch",
+            "cpu_count",
+            "disk_bytes",
+            "memory_bytes",
+            "os",
+            "os_version"
+        ]
+    );
     let text = shop.control_get("uploads").to_string();
     for secret in &secrets {
         assert!(!text.contains(secret.as_str()), "{secret}");

@@ -1,7 +1,7 @@
 //! Secrets, evidence, signatures, and the network between.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -321,18 +321,76 @@ fn proxy() -> (String, Receiver<String>) {
                     return;
                 };
                 (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-                let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client);
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut from_server, &mut to_client);
-                    let _ = to_client.shutdown(Shutdown::Both);
-                });
-                let mut to_server = server;
-                let _ = std::io::copy(&mut reader, &mut to_server);
-                let _ = to_server.shutdown(Shutdown::Both);
+                tunnel(reader, client, server);
             });
         }
     });
     (url, receiver)
+}
+
+/// Carries bytes both ways until one side ends.
+fn tunnel(mut from_client: impl Read, mut to_client: TcpStream, mut to_server: TcpStream) {
+    let mut from_server = to_server.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut from_client, &mut to_server);
+    let _ = to_server.shutdown(Shutdown::Both);
+}
+
+/// A SOCKS5 proxy (RFC 1928) for IPv4 addresses, without a password.
+fn socks_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("socks5://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            std::thread::spawn(move || {
+                let mut head = [0; 2];
+                client.read_exact(&mut head).unwrap();
+                client.read_exact(&mut vec![0; head[1].into()]).unwrap();
+                client.write_all(&[5, 0]).unwrap();
+                let mut request = [0; 10];
+                client.read_exact(&mut request).unwrap();
+                assert_eq!(request[..4], [5, 1, 0, 1], "connect to an IPv4 address");
+                let [.., a, b, c, d, high, low] = request;
+                let port = u16::from_be_bytes([high, low]);
+                let server = TcpStream::connect((Ipv4Addr::new(a, b, c, d), port)).unwrap();
+                client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+                tunnel(client.try_clone().unwrap(), client, server);
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn payments_go_through_a_socks_proxy() {
+    let shop = Shop::open().common("proxy", socks_proxy());
+    let register = shop.register();
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    register.wait(&number).expect(0);
+}
+
+/// Of the daily logs so many are kept.
+#[test]
+fn old_logs_are_deleted() {
+    let shop = Shop::open().common("log_keep_days", 3);
+    let folder = shop.folder.0.join("log");
+    std::fs::create_dir_all(&folder).unwrap();
+    for day in 10..20 {
+        std::fs::write(folder.join(format!("cloudpay.2020-01-{day}.log")), "old").unwrap();
+    }
+    std::fs::write(folder.join("other.log"), "not ours").unwrap();
+    shop.register().fini();
+    let left = std::fs::read_dir(&folder).unwrap();
+    let left: Vec<_> = left
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(left.contains(&"other.log".to_owned()), "{left:?}");
 }
 
 /// Through a proxy; and a proxy that refuses is "not sent", not "unknown".

@@ -347,9 +347,12 @@ fn machine() -> String {
         .lines()
         .filter(|line| line.starts_with("processor"))
         .count();
+    // Without what a distributor or a host adds to the number.
+    let release = line("uname", &["-sr"]);
     format!(
-        "{model}, {cores} cores; {}; {}; {}; {}",
-        line("uname", &["-srm"]),
+        "{model}, {cores} cores; {} {}; {}; {}; {}",
+        release.split('-').next().unwrap_or_default(),
+        line("uname", &["-m"]),
         line("rustc", &["--version"]),
         line("c++", &["--version"]),
         line("openssl", &["version"]),
