@@ -10,7 +10,7 @@ mod step;
 mod sync;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -57,6 +57,9 @@ pub(crate) struct Engine {
     monitor_full: Sender<()>,
     /// Orders that something may still happen to by itself.
     live: Mutex<HashMap<String, Arc<Live>>>,
+    /// Counts the cancels: what was asked before one of an order that isn't in `live` may be
+    /// answered out of date.
+    cancels: AtomicU64,
     /// Payment codes (their digests) of orders without a final state.
     codes: Mutex<HashMap<[u8; 32], String>>,
     unsent: AtomicUsize,
@@ -178,6 +181,7 @@ impl Engine {
             monitor: Monitor::default(),
             monitor_full: monitor_bell,
             live: Mutex::default(),
+            cancels: AtomicU64::new(0),
             codes: Mutex::default(),
             unsent: AtomicUsize::new(0),
             agenda: Agenda::default(),
@@ -364,18 +368,25 @@ impl Engine {
             // No longer in the queue, whatever became of it there.
             drop(Slot(&self.unsent));
         }
-        let task = {
+        let (task, epoch) = {
             let mut inner = live.lock();
             // An older turn is void; whoever is busy with the order schedules it again.
             if inner.turn != turn || inner.busy {
                 return;
             }
             inner.busy = true;
-            inner.task
+            (inner.task, inner.track.epoch())
         };
         let heard = self.exchange(live, task);
+        let now = Instant::now();
         let mut inner = live.lock();
-        let step = inner.track.hear(task, heard, &self.rules, Instant::now());
+        let step = if task == Task::Query && inner.track.epoch() != epoch {
+            // A register's query was the last in time, and the order is to be taken back: this
+            // answer is no fresh one.
+            inner.track.wait_for_the_gate(&self.rules, now)
+        } else {
+            inner.track.hear(task, heard, &self.rules, now)
+        };
         inner.busy = false;
         self.follow(live, inner, &step);
     }
@@ -533,21 +544,26 @@ impl Engine {
         }
     }
 
+    /// Forgets an order that nothing happens to any more, unless somebody acts on it.
     fn retire(&self, live: &Arc<Live>) {
         let mut orders = lock(&self.live);
-        if orders
-            .get(&live.key.trade_no)
-            .is_some_and(|known| Arc::ptr_eq(known, live))
-        {
-            orders.remove(&live.key.trade_no);
+        let inner = live.lock();
+        if inner.track.at_rest() && !inner.busy {
+            forget(&mut orders, live);
         }
     }
 
-    /// Makes an order from the journal known to the engine, unless it is already.
-    fn enlist(&self, live: Arc<Live>) -> Arc<Live> {
+    /// Makes an order known to the engine, unless one under its number is. `None` when it was
+    /// withdrawn: the journal says what there is.
+    fn enlist(&self, live: &Arc<Live>) -> Option<Arc<Live>> {
         let mut orders = lock(&self.live);
-        let known = orders.entry(live.key.trade_no.clone()).or_insert(live);
-        Arc::clone(known)
+        if live.lock().void {
+            return None;
+        }
+        let known = orders
+            .entry(live.key.trade_no.clone())
+            .or_insert_with(|| Arc::clone(live));
+        Some(Arc::clone(known))
     }
 
     fn find_live(&self, trade_no: &str) -> Option<Arc<Live>> {
@@ -666,6 +682,17 @@ impl Engine {
 /// The library is stopping.
 struct Stopping;
 
+/// Takes an order out of those that the engine knows.
+fn forget(orders: &mut HashMap<String, Arc<Live>>, live: &Arc<Live>) {
+    let number = &live.key.trade_no;
+    if orders
+        .get(number)
+        .is_some_and(|known| Arc::ptr_eq(known, live))
+    {
+        orders.remove(number);
+    }
+}
+
 /// An order that was announced. Withdrawn when dropped, unless it was launched.
 struct Announced<'a> {
     engine: &'a Engine,
@@ -674,15 +701,16 @@ struct Announced<'a> {
 
 impl Drop for Announced<'_> {
     fn drop(&mut self) {
-        if !self.live.lock().announced {
+        let mut orders = lock(&self.engine.live);
+        let mut inner = self.live.lock();
+        if !inner.announced {
             return;
         }
-        // First, so that whoever looks again doesn't find it again.
-        self.engine.retire(&self.live);
-        let mut inner = self.live.lock();
+        // Both at once: whoever looks again doesn't find it again.
+        forget(&mut orders, &self.live);
         inner.announced = false;
         inner.void = true;
-        drop(inner);
+        drop((inner, orders));
         self.live.changed.notify_all();
     }
 }

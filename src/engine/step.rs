@@ -162,8 +162,11 @@ pub(crate) struct Track {
     /// Whether the payment's bytes are at hand.
     resendable: bool,
     resent: bool,
-    /// Whether the gateway has ever known the order: then "no such order" proves nothing.
+    /// Whether the gateway has ever known the order: then "no such order" proves nothing, unless
+    /// it was taken back.
     seen: bool,
+    /// Whether the gateway has done a reverse or a close.
+    taken_back: bool,
     /// Counts the sendings and the attempts to take it back: what was asked before the last of
     /// them may be answered out of date.
     epoch: u32,
@@ -199,6 +202,7 @@ impl Track {
             pay_over: None,
             resendable: true,
             resent: false,
+            taken_back: false,
             epoch: 0,
             missing: 0,
             missing_at: None,
@@ -326,6 +330,11 @@ impl Track {
         self.missing = 0;
         self.missing_at = None;
         self.take_back_refusal = None;
+        self.wait_for_the_gate(rules, now)
+    }
+
+    /// What is due when it has begun to be taken back: the fresh query, once the gate has passed.
+    pub(crate) fn wait_for_the_gate(&self, rules: &Rules, now: Instant) -> Step {
         let gate = match (self.trade_type, self.last_pay.max(self.pay_over)) {
             (TradeType::MicroPay, Some(sent)) => sent + rules.reverse_after,
             _ => now,
@@ -356,7 +365,6 @@ impl Track {
         };
         match verdict {
             Verdict::Order(facts) if facts.state != OrderState::NotFound => {
-                self.seen = true;
                 self.enter_window(rules, now);
                 self.learn(*facts, evidence, rules, now)
             }
@@ -458,21 +466,23 @@ impl Track {
             }
         };
         match verdict {
+            // The gateway has it, the platform doesn't: for a QR code that nobody has scanned yet
+            // that is so by nature.
             Verdict::Order(facts) if facts.state == OrderState::NotFound => {
-                self.not_found(evidence, rules, now)
+                let void = self.order.state != OrderState::CodeReady;
+                self.not_found(void, evidence, rules, now)
             }
             Verdict::Order(facts) => {
                 self.missing = 0;
                 self.missing_at = None;
                 // It arrived: there is nothing left to send.
-                self.seen = true;
                 self.resendable = false;
                 if self.stage == Stage::Resend {
                     self.stage = Stage::Poll;
                 }
                 self.learn(*facts, evidence, rules, now)
             }
-            Verdict::NotFound => self.not_found(evidence, rules, now),
+            Verdict::NotFound => self.not_found(false, evidence, rules, now),
             Verdict::RefusedUnsigned(description) => match self.refusal.take() {
                 Some(refusal) if rules.gateway.unpaid_is_final => {
                     self.finish(OrderState::Failed, &refusal, evidence, rules, now)
@@ -488,10 +498,12 @@ impl Track {
     }
 
     /// An authentic "no such order". A single one may overtake the payment; two in a row mean
-    /// that it never arrived.
-    fn not_found(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
+    /// that it never arrived. Of an order that the gateway has known they mean nothing, unless it
+    /// is `void` at the platform, or was taken back.
+    fn not_found(&mut self, void: bool, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
+        let known = self.seen && !void && !self.taken_back;
         let unsent = matches!(self.stage, Stage::Submit | Stage::Resend);
-        if self.seen || unsent || self.order.state.is_final() {
+        if known || unsent || self.order.state.is_final() {
             // What an authentic answer has proven, the absence of another doesn't undo.
             let reason = text!("网关查无此订单", "the gateway finds no such order");
             return self.nothing_learnt(&reason, None, rules, now);
@@ -511,7 +523,11 @@ impl Track {
             let reason = text!("网关尚无此订单", "the gateway has no such order yet");
             return self.nothing_learnt(&reason, Some(FIRST_POLL), rules, now);
         }
-        if rules.gateway.resends && self.stage == Stage::Poll && self.keeps_request(now) {
+        if !self.seen
+            && rules.gateway.resends
+            && self.stage == Stage::Poll
+            && self.keeps_request(now)
+        {
             self.stage = Stage::Resend;
             self.resent = true;
             self.missing = 0;
@@ -521,10 +537,17 @@ impl Track {
                 ..Step::default()
             };
         }
-        let reason = text!(
-            "支付请求未到达网关，未向顾客收款",
-            "the payment never reached the gateway, the customer was not charged"
-        );
+        let reason = if self.seen {
+            text!(
+                "平台没有这笔交易，未向顾客收款",
+                "the platform has no such payment, the customer was not charged"
+            )
+        } else {
+            text!(
+                "支付请求未到达网关，未向顾客收款",
+                "the payment never reached the gateway, the customer was not charged"
+            )
+        };
         self.finish(OrderState::Failed, &reason, evidence, rules, now)
     }
 
@@ -547,6 +570,7 @@ impl Track {
                 ..
             }) => {
                 self.take_back_refusal = None;
+                self.taken_back = true;
                 Duration::ZERO
             }
             _ => TAKE_BACK_WAIT,
@@ -566,6 +590,7 @@ impl Track {
         now: Instant,
     ) -> Step {
         let before = self.order.state;
+        let first_seen = !std::mem::replace(&mut self.seen, true);
         if let Some(at) = self.confirm_at(facts.state, rules, now) {
             return Step {
                 next: Some((at, Task::Query)),
@@ -604,7 +629,7 @@ impl Track {
         if state == OrderState::Paid && before.is_final() && before != OrderState::Paid {
             self.order.late = true;
         }
-        let changed = state != before || had_code != self.order.code_url.is_some();
+        let changed = state != before || had_code != self.order.code_url.is_some() || first_seen;
         if let Some(step) = self.go_on_taking_back(state, rules, now, changed) {
             return step;
         }
@@ -1144,6 +1169,53 @@ mod tests {
             }
             assert_eq!(life.state(), known);
         }
+    }
+
+    /// What the platform has no payment for, or what was closed, ends also when it was known.
+    #[test]
+    fn an_order_that_was_seen_may_be_void_or_closed() {
+        let void = || state(OrderState::NotFound);
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, state(OrderState::Paying));
+        life.at(2.0).hear(Task::Query, void());
+        assert_eq!(life.state(), OrderState::Paying);
+        life.at(5.0).hear(Task::Query, void());
+        assert_eq!(life.state(), OrderState::Failed);
+        // A QR code that nobody has scanned is nothing to the platform, until it is closed.
+        let mut life = Life::new(TradeType::ScanCode, rules());
+        life.hear(Task::Pay, state(OrderState::CodeReady));
+        for at in [2.0, 5.0, 8.0] {
+            life.at(at).hear(Task::Query, void());
+        }
+        assert_eq!(life.state(), OrderState::CodeReady);
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        life.hear(Task::Query, state(OrderState::CodeReady));
+        life.hear(Task::TakeBack, answer(Verdict::Done));
+        life.hear(Task::Query, answer(Verdict::NotFound));
+        life.at(10.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
+    }
+
+    /// A restart has to know it, too.
+    #[test]
+    fn that_an_order_was_seen_is_written_once() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let mut hear = |task| {
+            let step = life
+                .track
+                .hear(task, state(OrderState::Paying), &life.rules, life.now);
+            step.changed
+        };
+        assert!(hear(Task::Pay));
+        assert!(!hear(Task::Query));
+        let known = life.track.order.clone();
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.track = Track::resting(known, TradeType::MicroPay, Duration::ZERO, life.now);
+        life.track.recover(Duration::ZERO, &life.rules, life.now);
+        for at in [0.0, 2.0, 4.0] {
+            life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+        }
+        assert_eq!(life.state(), OrderState::Paying);
     }
 
     /// Where any failure is called a refusal, a second one proves nothing.

@@ -2,6 +2,7 @@
 //! thread, through the same state machine as everything else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -13,6 +14,7 @@ use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
 use crate::journal::BegunRefund;
+use crate::lock;
 use crate::model::{
     Order, OrderState, Platform, Refund, RefundRequest, RefundState, Report, Source, TradeType,
 };
@@ -43,6 +45,13 @@ impl Outcome {
             ..Self::of(order)
         }
     }
+}
+
+fn under_way() -> Error {
+    Error::unknown(text!(
+        "支付请求正在途中，请先查询再撤销",
+        "the payment is under way: query it, then cancel again"
+    ))
 }
 
 /// An order that is being taken back, or that was acted on while it was asked for.
@@ -80,56 +89,30 @@ impl Engine {
         }
     }
 
-    /// Waits until an order is final, or until its QR code is ready when that was asked for.
+    /// Waits until an order is final, or until its QR code is ready when that was asked for. What
+    /// the engine doesn't ask for by itself is asked for here: the last query may begin just before
+    /// the deadline; with a deadline that is over there is none.
     pub(crate) fn wait(
         self: &Arc<Self>,
         asked: &OrderQuery,
         timeout: Duration,
     ) -> Result<Outcome, Error> {
         let deadline = Instant::now() + timeout;
-        let Some(live) = self.find_live(&asked.trade_no) else {
-            return self.wait_by_asking(asked, deadline);
-        };
-        let mut inner = live.lock();
         loop {
-            let state = inner.track.order.state;
-            let reached = state.is_final() || asked.until_code && state == OrderState::CodeReady;
-            let over = self.is_stopping() || Instant::now() >= deadline;
-            // What is final is in the journal before the register hears of it.
-            if reached && inner.writing == 0 {
-                return Ok(Outcome::of(inner.track.order.clone()));
-            }
-            if over {
-                let mut order = inner.track.order.clone();
-                if state.is_final() {
-                    order.state = OrderState::Unknown;
+            if let Some(live) = self.find_live(&asked.trade_no) {
+                match self.wait_for(&live, asked, deadline) {
+                    Some(outcome) => return Ok(outcome),
+                    None => continue,
                 }
-                return Ok(Outcome::of(order));
             }
-            if inner.void {
-                drop(inner);
-                return self.wait(asked, deadline.saturating_duration_since(Instant::now()));
+            let found = self.locate(asked, asked.trade_type)?;
+            let known = match &found {
+                Found::Ours(live) => live.lock().track.order.clone(),
+                Found::Stranger(key) => Order::unknown(&key.trade_no),
+            };
+            if known.state.is_final() || Instant::now() >= deadline {
+                return Ok(Outcome::of(known));
             }
-            inner = live.wait(inner, deadline);
-        }
-    }
-
-    /// Waits for an order that the engine doesn't ask for by itself. The last query may begin just
-    /// before the deadline; with a deadline that is over there is none.
-    fn wait_by_asking(
-        self: &Arc<Self>,
-        asked: &OrderQuery,
-        deadline: Instant,
-    ) -> Result<Outcome, Error> {
-        let found = self.locate(asked, asked.trade_type)?;
-        let known = match &found {
-            Found::Ours(live) => live.lock().track.order.clone(),
-            Found::Stranger(key) => Order::unknown(&key.trade_no),
-        };
-        if known.state.is_final() || Instant::now() >= deadline {
-            return Ok(Outcome::of(known));
-        }
-        loop {
             let outcome = match &found {
                 Found::Ours(live) => self.query_ours(live),
                 Found::Stranger(key) => self.query_stranger(key),
@@ -140,6 +123,31 @@ impl Engine {
             if !open || self.pause_until(again).is_err() || again == deadline {
                 return Ok(outcome);
             }
+        }
+    }
+
+    /// Waits for an order that the engine knows. `None` when it was withdrawn.
+    fn wait_for(&self, live: &Live, asked: &OrderQuery, deadline: Instant) -> Option<Outcome> {
+        let mut inner = live.lock();
+        loop {
+            let state = inner.track.order.state;
+            let reached = state.is_final() || asked.until_code && state == OrderState::CodeReady;
+            let over = self.is_stopping() || Instant::now() >= deadline;
+            // What is final is in the journal before the register hears of it.
+            if reached && inner.writing == 0 {
+                return Some(Outcome::of(inner.track.order.clone()));
+            }
+            if over {
+                let mut order = inner.track.order.clone();
+                if state.is_final() {
+                    order.state = OrderState::Unknown;
+                }
+                return Some(Outcome::of(order));
+            }
+            if inner.void {
+                return None;
+            }
+            inner = live.wait(inner, deadline);
         }
     }
 
@@ -175,6 +183,7 @@ impl Engine {
     }
 
     fn query_ours(self: &Arc<Self>, live: &Arc<Live>) -> Outcome {
+        let cancels = self.cancels.load(Ordering::Acquire);
         let epoch = {
             let inner = live.lock();
             let order = &inner.track.order;
@@ -188,12 +197,12 @@ impl Engine {
             if own_verdict || order.state == OrderState::Reentry {
                 return Outcome::of(order.clone());
             }
+            if inner.track.taking_back() {
+                return undecided(order);
+            }
             if inner.track.unsent() || inner.busy && inner.task == Task::Pay {
                 let reason = text!("支付请求正在发送", "the payment is being sent");
                 return Outcome::because(order.clone(), reason);
-            }
-            if inner.track.taking_back() {
-                return undecided(order);
             }
             inner.track.epoch()
         };
@@ -213,9 +222,15 @@ impl Engine {
             },
         };
         let mut order = {
+            let orders = lock(&self.live);
             let mut inner = live.lock();
-            if inner.track.epoch() != epoch {
-                // What was true before that proves nothing now.
+            let current = match orders.get(&live.key.trade_no) {
+                Some(known) => Arc::ptr_eq(known, live),
+                None => self.cancels.load(Ordering::Acquire) == cancels,
+            };
+            drop(orders);
+            if !current || inner.track.epoch() != epoch {
+                // Sent again or taken back meanwhile: what was true before proves nothing now.
                 return undecided(&inner.track.order);
             }
             let step = inner
@@ -224,7 +239,7 @@ impl Engine {
             self.follow(live, inner, &step)
         };
         if !live.lock().track.at_rest() {
-            self.enlist(Arc::clone(live));
+            self.enlist(live);
         }
         if let Some((content, mch_key)) = shown {
             order.content = content.or(order.content);
@@ -305,7 +320,7 @@ impl Engine {
         device_id: &str,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + self.rules.reverse_after + request_timeout * 4;
-        let live = match self.locate(asked, wanted).map_err(Error::into_refusal)? {
+        let mut live = match self.locate(asked, wanted).map_err(Error::into_refusal)? {
             Found::Ours(live) => live,
             Found::Stranger(key) => self.adopt_stranger(key, device_id)?,
         };
@@ -323,20 +338,15 @@ impl Engine {
                 ),
             }));
         }
-        // Known to all while it is being taken back: two threads never do it at once.
-        let live = self.enlist(live);
-        let done = match self.claim(&live, deadline) {
-            Ok(true) => self.take_back(&live, deadline),
+        let done = match self.claim(&mut live, deadline) {
+            Ok(true) => {
+                self.cancels.fetch_add(1, Ordering::AcqRel);
+                self.take_back(&live, deadline)
+            }
             Ok(false) => Ok(()),
             Err(refused) => Err(refused),
         };
-        let at_rest = {
-            let inner = live.lock();
-            inner.track.at_rest() && !inner.busy
-        };
-        if at_rest {
-            self.retire(&live);
-        }
+        self.retire(&live);
         if done.is_ok() {
             // Who asked for the end of an order knows of it.
             self.journal.reported(&live.key.trade_no);
@@ -368,9 +378,28 @@ impl Engine {
         }
     }
 
-    /// Makes this thread the only one to act on the order, and says whether there is anything to
-    /// do; refuses where nothing may be done.
-    fn claim(&self, live: &Live, deadline: Instant) -> Result<bool, Error> {
+    /// Makes this thread the only one to act on the order, and the order known to all meanwhile: two
+    /// threads never take it back at once. Says whether there is anything to do; refuses where
+    /// nothing may be done.
+    fn claim(&self, live: &mut Arc<Live>, deadline: Instant) -> Result<bool, Error> {
+        loop {
+            *live = self.enlist(live).ok_or_else(under_way)?;
+            if !self.make_busy(live, deadline)? {
+                return Ok(false);
+            }
+            // It may have come to rest, and left, while this thread waited.
+            if self
+                .enlist(live)
+                .is_some_and(|known| Arc::ptr_eq(&known, live))
+            {
+                return Ok(true);
+            }
+            live.lock().busy = false;
+            live.changed.notify_all();
+        }
+    }
+
+    fn make_busy(&self, live: &Live, deadline: Instant) -> Result<bool, Error> {
         let mut inner = live.lock();
         loop {
             match inner.track.order.state {
@@ -397,10 +426,7 @@ impl Engine {
                 return Ok(true);
             }
             if inner.void || self.is_stopping() || Instant::now() >= deadline {
-                return Err(Error::unknown(text!(
-                    "支付请求正在途中，请先查询再撤销",
-                    "the payment is under way: query it, then cancel again"
-                )));
+                return Err(under_way());
             }
             inner = live.wait(inner, deadline);
         }
@@ -483,7 +509,7 @@ impl Engine {
         let request = asked.on(platform);
         // In the journal before it is sent: the same number never stands for two refunds.
         let alone = self.rules.gateway.one_refund_at_a_time;
-        match self.journal.begin_refund(&request, alone).wait() {
+        let first = match self.journal.begin_refund(&request, alone).wait() {
             Err(reason) => return Err(Error::refused(reason)),
             Ok(BegunRefund::Taken {
                 trade_no,
@@ -497,15 +523,21 @@ impl Engine {
             }
             Ok(BegunRefund::MustWait { refund_no: other }) => {
                 return Err(Error::refused(text!(
-                    "out_trade_no：该订单的退款 {other} 结果未知；请先用该单号再次退款或查询",
-                    "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it, first"
+                    "out_trade_no：该订单的退款 {other} 结果未知；请先用该单号再次退款，或一分钟后查询",
+                    "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it after a minute"
                 )));
             }
-            Ok(BegunRefund::Send) => {}
-        }
+            Ok(BegunRefund::Send { first }) => first,
+        };
         let answer = match self.ask(&Call::Refund(&request), Failover::NotSent) {
             Heard::Answer(answer) => answer,
-            Heard::NotSent(reason) | Heard::Lost(reason) => return Err(Error::unknown(reason)),
+            Heard::NotSent(reason) => {
+                if first {
+                    self.refused_refund(&request, reason.clone());
+                }
+                return Err(Error::unknown(reason));
+            }
+            Heard::Lost(reason) => return Err(Error::unknown(reason)),
         };
         match answer.verdict {
             Verdict::Refund(refund) => {
@@ -523,7 +555,7 @@ impl Engine {
         }
     }
 
-    /// Notes that a refund was refused.
+    /// Notes that a refund was refused, or never sent.
     fn refused_refund(&self, request: &RefundRequest, reason: Text) -> Error {
         let words = reason.pick(self.rules.language);
         // What the gateway knows is not lost with the note of it.
@@ -598,7 +630,12 @@ impl Engine {
                 let _ = self.journal.record_refund(&refund).wait();
                 Ok(*refund)
             }
-            other => Err(not_answered(&other)),
+            other => {
+                if matches!(other, Verdict::NotFound) {
+                    let _ = self.journal.record_missing_refund(&key.refund_no).wait();
+                }
+                Err(not_answered(&other))
+            }
         }
     }
 

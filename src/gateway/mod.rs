@@ -267,12 +267,25 @@ fn description(call: &Call<'_>, words: &str) -> Text {
 /// Whether a refusal says that there is no such order or refund, and not that something else is
 /// missing: the merchant, the shop, the application.
 fn says_no_such_number(words: &str) -> bool {
-    words.split_once("不存在").is_some_and(|(what, _)| {
-        let what = what.trim_end();
-        ["单", "单号", "单信息"]
-            .iter()
-            .any(|end| what.ends_with(end))
-    })
+    const NUMBERS: [&str; 9] = [
+        "单",
+        "单号",
+        "单信息",
+        "单记录",
+        "交易",
+        "交易记录",
+        "退款",
+        "退款记录",
+        "支付记录",
+    ];
+    let mut missing: Vec<&str> = words.split("不存在").collect();
+    missing.pop();
+    let is_number = |what: &&str| {
+        // The number itself may stand in between.
+        let what = what.trim_end_matches(|c: char| c.is_ascii() || !c.is_alphabetic());
+        NUMBERS.iter().any(|end| what.ends_with(end))
+    };
+    !missing.is_empty() && missing.iter().all(is_number)
 }
 
 /// An answer about another order or refund is thrown away.
@@ -310,6 +323,10 @@ mod tests {
             "order: 该订单号 不存在。",
             "退款单不存在 (no such refund)",
             "订单信息不存在",
+            "商户订单号 [sz0100A1] 不存在",
+            "订单记录不存在",
+            "交易不存在",
+            "支付订单不存在，退款单不存在",
         ] {
             assert!(says_no_such_number(words), "{words}");
         }
@@ -317,6 +334,8 @@ mod tests {
             "商户信息不存在或商户状态不可用",
             "商户应用不存在或应用状态不可用",
             "门店不存在",
+            "订单所属门店不存在",
+            "订单不存在或商户不存在",
             "不存在",
             "订单已存在",
             "订单不可用",

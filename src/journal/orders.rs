@@ -111,15 +111,18 @@ impl Journal {
         })
     }
 
-    /// Writes where an order stands now. A final state that the gateway proved needs no fsync of
-    /// its own: after a power cut the order is asked about again, and the answer is the same. A
-    /// re-entry is no such state: asked again, the gateway tells of the other payment.
+    /// Writes where an order stands now. A state that the gateway proved needs no fsync of its own:
+    /// after a power cut the order is asked about again, and the answer is the same. Not so a
+    /// re-entry (asked again, the gateway tells of the other payment) and a QR code (told once).
     pub(crate) fn record(&self, order: &Order, watch_until_ms: Option<i64>) -> Ticket<()> {
         let proven = order
             .evidence
             .as_ref()
             .is_some_and(|evidence| evidence.source == Source::Gateway);
-        let again = proven && order.state.is_final() && order.state != OrderState::Reentry;
+        let again = match order.state {
+            OrderState::Reentry => false,
+            state => proven && (state.is_final() || state == OrderState::Paying),
+        };
         let order = order.clone();
         let work = move |db: &Connection| update(db, &order, watch_until_ms);
         if again {

@@ -7,8 +7,11 @@ use crate::model::{Refund, RefundRequest};
 
 /// What became of a refund offered to the journal.
 pub(crate) enum BegunRefund {
-    /// It may be sent: it is new, or the same as before.
-    Send,
+    /// It may be sent.
+    Send {
+        /// It is new, and not the same as before.
+        first: bool,
+    },
     /// The number stands for another refund, of this order and this many fen.
     Taken {
         /// The order it belongs to.
@@ -41,14 +44,15 @@ impl Journal {
                 })
                 .optional()?;
             if let Some((known, trade_no, refund_fee)) = known {
-                return Ok(if known == digest {
-                    BegunRefund::Send
-                } else {
-                    BegunRefund::Taken {
+                if known != digest {
+                    return Ok(BegunRefund::Taken {
                         trade_no,
                         refund_fee,
-                    }
-                });
+                    });
+                }
+                db.prepare_cached("UPDATE refunds SET updated_ms = ?2 WHERE out_refund_no = ?1")?
+                    .execute(params![request.refund_no, now])?;
+                return Ok(BegunRefund::Send { first: false });
             }
             let open: Option<String> = db
                 .prepare_cached(
@@ -74,7 +78,7 @@ impl Journal {
                 digest,
                 now
             ])?;
-            Ok(BegunRefund::Send)
+            Ok(BegunRefund::Send { first: true })
         })
     }
 
@@ -114,6 +118,21 @@ impl Journal {
                  WHERE out_refund_no = ?1 AND state IN ('unknown', 'refused')",
             )?
             .execute(params![refund_no, message, now])
+            .map(drop)
+        })
+    }
+
+    /// Writes that the gateway knows no such refund, unless it was sent within a minute: then it may
+    /// be on its way.
+    pub(crate) fn record_missing_refund(&self, refund_no: &str) -> Ticket<()> {
+        let refund_no = refund_no.to_owned();
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            db.prepare_cached(
+                "UPDATE refunds SET state = 'refused', updated_ms = ?2
+                 WHERE out_refund_no = ?1 AND state = 'unknown' AND updated_ms < ?2 - 60000",
+            )?
+            .execute(params![refund_no, now])
             .map(drop)
         })
     }
