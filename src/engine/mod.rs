@@ -544,11 +544,12 @@ impl Engine {
         }
     }
 
-    /// Forgets an order that nothing happens to any more, unless somebody acts on it.
+    /// Forgets an order that nothing happens to any more, unless somebody acts on it, or the journal
+    /// lacks its result.
     fn retire(&self, live: &Arc<Live>) {
         let mut orders = lock(&self.live);
         let inner = live.lock();
-        if inner.track.at_rest() && !inner.busy {
+        if inner.track.at_rest() && !inner.busy && !inner.unrecorded {
             forget(&mut orders, live);
         }
     }

@@ -167,6 +167,8 @@ pub(crate) struct Track {
     seen: bool,
     /// Whether the gateway has done a reverse or a close.
     taken_back: bool,
+    /// Whether it has ever been proven paid: then only the order itself says that it is over.
+    was_paid: bool,
     /// Counts the sendings and the attempts to take it back: what was asked before the last of
     /// them may be answered out of date.
     epoch: u32,
@@ -194,6 +196,7 @@ impl Track {
                 .evidence
                 .as_ref()
                 .is_some_and(|evidence| evidence.source == Source::Gateway),
+            was_paid: order.time_end.is_some(),
             order,
             trade_type,
             stage: Stage::Submit,
@@ -499,9 +502,16 @@ impl Track {
 
     /// An authentic "no such order". A single one may overtake the payment; two in a row mean
     /// that it never arrived. Of an order that the gateway has known they mean nothing, unless it
-    /// is `void` at the platform, or was taken back.
+    /// is `void` at the platform, or was taken back; of one that was paid they never do.
     fn not_found(&mut self, void: bool, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
-        let known = self.seen && !void && !self.taken_back;
+        let known = self.was_paid || self.seen && !void && !self.taken_back;
+        if known
+            && self.order.state == OrderState::CodeReady
+            && let Some(step) = self.go_on_taking_back(self.order.state, rules, now, false)
+        {
+            // A code that nobody has scanned can be closed all the same.
+            return step;
+        }
         let unsent = matches!(self.stage, Stage::Submit | Stage::Resend);
         if known || unsent || self.order.state.is_final() {
             // What an authentic answer has proven, the absence of another doesn't undo.
@@ -592,6 +602,9 @@ impl Track {
         let before = self.order.state;
         let first_seen = !std::mem::replace(&mut self.seen, true);
         if let Some(at) = self.confirm_at(facts.state, rules, now) {
+            if self.stage == Stage::Rest {
+                self.stage = Stage::Reconcile;
+            }
             return Step {
                 next: Some((at, Task::Query)),
                 ..Step::default()
@@ -626,6 +639,7 @@ impl Track {
             );
         }
         self.order.state = state;
+        self.was_paid |= state == OrderState::Paid;
         if state == OrderState::Paid && before.is_final() && before != OrderState::Paid {
             self.order.late = true;
         }
@@ -1188,12 +1202,33 @@ mod tests {
             life.at(at).hear(Task::Query, void());
         }
         assert_eq!(life.state(), OrderState::CodeReady);
-        life.track.take_back(Asker::Register, &life.rules, life.now);
-        life.hear(Task::Query, state(OrderState::CodeReady));
+        for missing in [void, || answer(Verdict::NotFound)] {
+            life.track.take_back(Asker::Register, &life.rules, life.now);
+            let next = life.hear(Task::Query, missing());
+            assert!(matches!(next, Some((_, Task::TakeBack))), "{next:?}");
+        }
         life.hear(Task::TakeBack, answer(Verdict::Done));
         life.hear(Task::Query, answer(Verdict::NotFound));
         life.at(10.0).hear(Task::Query, answer(Verdict::NotFound));
         assert_eq!(life.state(), OrderState::Failed);
+    }
+
+    /// What was paid is not over because the gateway loses sight of it while it is reversed.
+    #[test]
+    fn what_was_paid_is_never_missing() {
+        for missing in [|| state(OrderState::NotFound), || answer(Verdict::NotFound)] {
+            let mut life = Life::new(TradeType::MicroPay, rules());
+            life.hear(Task::Pay, state(OrderState::Paid));
+            life.track.take_back(Asker::Register, &life.rules, life.now);
+            life.at(15.0).hear(Task::Query, state(OrderState::Paid));
+            life.hear(Task::TakeBack, answer(Verdict::Done));
+            for at in [15.0, 17.0, 19.0, 21.0] {
+                life.at(at).hear(Task::Query, missing());
+            }
+            assert_eq!(life.state(), OrderState::Unknown);
+            life.hear(Task::Query, state(OrderState::Reversed));
+            assert_eq!(life.state(), OrderState::Reversed);
+        }
     }
 
     /// A restart has to know it, too.

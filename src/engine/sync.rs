@@ -98,6 +98,7 @@ impl Engine {
         timeout: Duration,
     ) -> Result<Outcome, Error> {
         let deadline = Instant::now() + timeout;
+        let mut last = None;
         loop {
             if let Some(live) = self.find_live(&asked.trade_no) {
                 match self.wait_for(&live, asked, deadline) {
@@ -105,7 +106,11 @@ impl Engine {
                     None => continue,
                 }
             }
-            let found = self.locate(asked, asked.trade_type)?;
+            // The same one again: it counts what it has heard.
+            let found = match last.take() {
+                Some(found) => found,
+                None => self.locate(asked, asked.trade_type)?,
+            };
             let known = match &found {
                 Found::Ours(live) => live.lock().track.order.clone(),
                 Found::Stranger(key) => Order::unknown(&key.trade_no),
@@ -123,6 +128,7 @@ impl Engine {
             if !open || self.pause_until(again).is_err() || again == deadline {
                 return Ok(outcome);
             }
+            last = Some(found);
         }
     }
 
@@ -222,13 +228,12 @@ impl Engine {
             },
         };
         let mut order = {
-            let orders = lock(&self.live);
+            let mut orders = lock(&self.live);
             let mut inner = live.lock();
             let current = match orders.get(&live.key.trade_no) {
                 Some(known) => Arc::ptr_eq(known, live),
                 None => self.cancels.load(Ordering::Acquire) == cancels,
             };
-            drop(orders);
             if !current || inner.track.epoch() != epoch {
                 // Sent again or taken back meanwhile: what was true before proves nothing now.
                 return undecided(&inner.track.order);
@@ -236,11 +241,14 @@ impl Engine {
             let step = inner
                 .track
                 .hear(Task::Query, heard, &self.rules, Instant::now());
+            if !inner.track.at_rest() {
+                orders
+                    .entry(live.key.trade_no.clone())
+                    .or_insert_with(|| Arc::clone(live));
+            }
+            drop(orders);
             self.follow(live, inner, &step)
         };
-        if !live.lock().track.at_rest() {
-            self.enlist(live);
-        }
         if let Some((content, mch_key)) = shown {
             order.content = content.or(order.content);
             order.mch_key = mch_key.or(order.mch_key);
@@ -509,7 +517,7 @@ impl Engine {
         let request = asked.on(platform);
         // In the journal before it is sent: the same number never stands for two refunds.
         let alone = self.rules.gateway.one_refund_at_a_time;
-        let first = match self.journal.begin_refund(&request, alone).wait() {
+        let attempt = match self.journal.begin_refund(&request, alone).wait() {
             Err(reason) => return Err(Error::refused(reason)),
             Ok(BegunRefund::Taken {
                 trade_no,
@@ -527,13 +535,14 @@ impl Engine {
                     "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it after a minute"
                 )));
             }
-            Ok(BegunRefund::Send { first }) => first,
+            Ok(BegunRefund::Send { attempt }) => attempt,
         };
         let answer = match self.ask(&Call::Refund(&request), Failover::NotSent) {
             Heard::Answer(answer) => answer,
             Heard::NotSent(reason) => {
-                if first {
-                    self.refused_refund(&request, reason.clone());
+                if let Some(attempt) = attempt {
+                    let number = &request.refund_no;
+                    let _ = self.journal.record_unsent_refund(number, attempt).wait();
                 }
                 return Err(Error::unknown(reason));
             }
@@ -555,7 +564,7 @@ impl Engine {
         }
     }
 
-    /// Notes that a refund was refused, or never sent.
+    /// Notes that a refund was refused.
     fn refused_refund(&self, request: &RefundRequest, reason: Text) -> Error {
         let words = reason.pick(self.rules.language);
         // What the gateway knows is not lost with the note of it.

@@ -282,7 +282,14 @@ fn says_no_such_number(words: &str) -> bool {
     missing.pop();
     let is_number = |what: &&str| {
         // The number itself may stand in between.
-        let what = what.trim_end_matches(|c: char| c.is_ascii() || !c.is_alphabetic());
+        let mark = |c: char| !c.is_alphanumeric();
+        let what = what.trim_end_matches(mark);
+        let bare = what.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        let number = what.strip_prefix(bare).unwrap_or_default();
+        let what = match number.contains(|c: char| c.is_ascii_digit()) {
+            true => bare.trim_end_matches(mark),
+            false => what,
+        };
         NUMBERS.iter().any(|end| what.ends_with(end))
     };
     !missing.is_empty() && missing.iter().all(is_number)
@@ -334,6 +341,7 @@ mod tests {
             "商户信息不存在或商户状态不可用",
             "商户应用不存在或应用状态不可用",
             "门店不存在",
+            "查询订单：sub_mch_id 不存在",
             "订单所属门店不存在",
             "订单不存在或商户不存在",
             "不存在",

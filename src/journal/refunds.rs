@@ -9,8 +9,8 @@ use crate::model::{Refund, RefundRequest};
 pub(crate) enum BegunRefund {
     /// It may be sent.
     Send {
-        /// It is new, and not the same as before.
-        first: bool,
+        /// Which attempt it is, when nothing can have come of those before.
+        attempt: Option<i64>,
     },
     /// The number stands for another refund, of this order and this many fen.
     Taken {
@@ -34,35 +34,45 @@ impl Journal {
         let now = crate::clock::now_ms();
         self.submit(move |db| {
             let digest = request.content_digest();
-            let known: Option<(Vec<u8>, String, i64)> = db
+            let known: Option<(Vec<u8>, String, i64, bool, i64)> = db
                 .prepare_cached(
-                    "SELECT content_sha256, out_trade_no, refund_fee FROM refunds
-                     WHERE out_refund_no = ?1",
+                    "SELECT content_sha256, out_trade_no, refund_fee, state = 'refused', updated_ms
+                     FROM refunds WHERE out_refund_no = ?1",
                 )?
-                .query_row([&request.refund_no], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })
+                .query_row([&request.refund_no], |row| row.try_into())
                 .optional()?;
-            if let Some((known, trade_no, refund_fee)) = known {
-                if known != digest {
-                    return Ok(BegunRefund::Taken {
-                        trade_no,
-                        refund_fee,
-                    });
-                }
-                db.prepare_cached("UPDATE refunds SET updated_ms = ?2 WHERE out_refund_no = ?1")?
-                    .execute(params![request.refund_no, now])?;
-                return Ok(BegunRefund::Send { first: false });
+            if let Some((known, trade_no, refund_fee, ..)) = &known
+                && *known != digest
+            {
+                return Ok(BegunRefund::Taken {
+                    trade_no: trade_no.clone(),
+                    refund_fee: *refund_fee,
+                });
             }
             let open: Option<String> = db
                 .prepare_cached(
-                    "SELECT out_refund_no FROM refunds
-                     WHERE out_trade_no = ?1 AND state = 'unknown' AND ?2",
+                    "SELECT out_refund_no FROM refunds WHERE out_trade_no = ?1
+                     AND out_refund_no <> ?2 AND state = 'unknown' AND ?3",
                 )?
-                .query_row(params![request.trade_no, alone], |row| row.get(0))
+                .query_row(params![request.trade_no, request.refund_no, alone], |row| {
+                    row.get(0)
+                })
                 .optional()?;
             if let Some(refund_no) = open {
                 return Ok(BegunRefund::MustWait { refund_no });
+            }
+            if let Some((.., refused, updated)) = known {
+                // Every attempt has a time of its own.
+                let attempt = now.max(updated + 1);
+                db.prepare_cached(
+                    "UPDATE refunds SET updated_ms = ?2,
+                         state = CASE state WHEN 'refused' THEN 'unknown' ELSE state END
+                     WHERE out_refund_no = ?1",
+                )?
+                .execute(params![request.refund_no, attempt])?;
+                return Ok(BegunRefund::Send {
+                    attempt: refused.then_some(attempt),
+                });
             }
             db.prepare_cached(
                 "INSERT INTO refunds (out_refund_no, out_trade_no, pay_platform, total_fee,
@@ -78,7 +88,20 @@ impl Journal {
                 digest,
                 now
             ])?;
-            Ok(BegunRefund::Send { first: true })
+            Ok(BegunRefund::Send { attempt: Some(now) })
+        })
+    }
+
+    /// Writes that an attempt never left this machine, unless there was another one since.
+    pub(crate) fn record_unsent_refund(&self, refund_no: &str, attempt: i64) -> Ticket<()> {
+        let refund_no = refund_no.to_owned();
+        self.submit(move |db| {
+            db.prepare_cached(
+                "UPDATE refunds SET state = 'refused'
+                 WHERE out_refund_no = ?1 AND state = 'unknown' AND updated_ms = ?2",
+            )?
+            .execute(params![refund_no, attempt])
+            .map(drop)
         })
     }
 

@@ -403,18 +403,26 @@ fn a_refund_waits_for_one_without_a_result() {
         register.call("refund", &refund)
     };
     refund("A", 60, "sandbox:913").expect(-2);
-    let waits = refund("B", 40, "").expect(-1).message();
+    let waits = refund("B", 30, "").expect(-1).message();
     assert!(waits.contains(&format!("{number}A")), "{waits}");
     refund("A", 60, "sandbox:913").expect(0);
     until("the first refund", || {
         (shop.ledger(&number)["refunded"] == 60).then_some(())
     });
-    // One that never left has a result, and so has one that was refused.
+    // One that never left has a result, until it is tried again.
     shop.control_post("down", &json!({"listener": 0}));
-    refund("N", 40, "").expect(-2);
+    refund("N", 10, "sandbox:913").expect(-2);
+    refund("M", 10, "").expect(-2);
     shop.control_post("up", &json!({"listener": 0}));
-    refund("C", 41, "").expect(-1);
-    refund("B", 40, "").expect(0);
+    refund("N", 10, "sandbox:913").expect(-2);
+    refund("M", 10, "").expect(-1);
+    refund("N", 10, "sandbox:913").expect(0);
+    until("the refund that was tried again", || {
+        (shop.ledger(&number)["refunded"] == 70).then_some(())
+    });
+    // One that was refused has a result, too.
+    refund("C", 31, "").expect(-1);
+    refund("B", 30, "").expect(0);
     until("the second refund", || {
         (shop.ledger(&number)["refunded"] == 100).then_some(())
     });
