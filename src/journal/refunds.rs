@@ -49,17 +49,19 @@ impl Journal {
                     refund_fee: *refund_fee,
                 });
             }
-            let open: Option<String> = db
-                .prepare_cached(
-                    "SELECT out_refund_no FROM refunds WHERE out_trade_no = ?1
-                     AND out_refund_no <> ?2 AND state = 'unknown' AND ?3",
-                )?
-                .query_row(params![request.trade_no, request.refund_no, alone], |row| {
-                    row.get(0)
-                })
-                .optional()?;
-            if let Some(refund_no) = open {
-                return Ok(BegunRefund::MustWait { refund_no });
+            // Nothing is lost by saying again what something may have come of.
+            let again = matches!(known, Some((.., false, _)));
+            if alone && !again {
+                let open: Option<String> = db
+                    .prepare_cached(
+                        "SELECT out_refund_no FROM refunds WHERE out_trade_no = ?1
+                         AND out_refund_no <> ?2 AND state = 'unknown'",
+                    )?
+                    .query_row([&request.trade_no, &request.refund_no], |row| row.get(0))
+                    .optional()?;
+                if let Some(refund_no) = open {
+                    return Ok(BegunRefund::MustWait { refund_no });
+                }
             }
             if let Some((.., refused, updated)) = known {
                 // Every attempt has a time of its own.
