@@ -303,7 +303,11 @@ mod tests {
         assert_eq!(fields.integer("b", 1, 200).unwrap(), Some(100));
         assert_eq!(fields.integer("c", 1, 200).unwrap(), Some(7));
         assert_eq!(fields.integer("d", 1, 200).unwrap(), None);
-        let mut fields = super::tests::fields(r#"{"list":[1,"2"],"far":[3]}"#);
+    }
+
+    #[test]
+    fn lists_take_the_same_numbers() {
+        let mut fields = fields(r#"{"list":[1,"2"],"far":[3]}"#);
         assert_eq!(fields.integers("list", 1, 2).unwrap(), [1, 2]);
         let error = fields.integers("far", 1, 2).unwrap_err().to_string();
         assert_eq!(error, "far: each one must be between 1 and 2, got 3");

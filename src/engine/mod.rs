@@ -338,9 +338,7 @@ impl Engine {
     /// one, this order is known now, unless one under way has its number.
     fn announced_before(&self, live: &Arc<Live>) -> Option<Arc<Live>> {
         let mut orders = lock(&self.live);
-        let known = orders
-            .entry(live.key.trade_no.clone())
-            .or_insert_with(|| Arc::clone(live));
+        let known = list(&mut orders, live);
         let undecided = !Arc::ptr_eq(known, live) && known.lock().announced;
         undecided.then(|| Arc::clone(known))
     }
@@ -561,10 +559,7 @@ impl Engine {
         if live.lock().void {
             return None;
         }
-        let known = orders
-            .entry(live.key.trade_no.clone())
-            .or_insert_with(|| Arc::clone(live));
-        Some(Arc::clone(known))
+        Some(Arc::clone(list(&mut orders, live)))
     }
 
     fn find_live(&self, trade_no: &str) -> Option<Arc<Live>> {
@@ -682,6 +677,14 @@ impl Engine {
 
 /// The library is stopping.
 struct Stopping;
+
+/// Puts an order among those that the engine knows, unless there is one under its number; gives the
+/// one that is there now.
+fn list<'a>(orders: &'a mut HashMap<String, Arc<Live>>, live: &Arc<Live>) -> &'a Arc<Live> {
+    orders
+        .entry(live.key.trade_no.clone())
+        .or_insert_with(|| Arc::clone(live))
+}
 
 /// Takes an order out of those that the engine knows.
 fn forget(orders: &mut HashMap<String, Arc<Live>>, live: &Arc<Live>) {

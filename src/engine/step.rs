@@ -603,6 +603,7 @@ impl Track {
         let first_seen = !std::mem::replace(&mut self.seen, true);
         if let Some(at) = self.confirm_at(facts.state, rules, now) {
             if self.stage == Stage::Rest {
+                // Taken up again for that.
                 self.stage = Stage::Reconcile;
             }
             return Step {
@@ -961,7 +962,6 @@ mod tests {
                 reverses: true,
                 unpaid_is_final: true,
                 one_refund_at_a_time: false,
-                notifies: true,
             },
         }
     }
@@ -974,7 +974,6 @@ mod tests {
                 reverses: false,
                 unpaid_is_final: false,
                 one_refund_at_a_time: true,
-                notifies: false,
             },
             ..rules()
         }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::recover::live_from;
 use super::step::{Asker, CONFIRM_WAIT, Heard, Task, Track};
-use super::{Engine, Live, Stopping};
+use super::{Engine, Live, Stopping, list};
 use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
@@ -45,6 +45,11 @@ impl Outcome {
             ..Self::of(order)
         }
     }
+}
+
+/// The gateway has no interface for it.
+fn not_offered() -> Error {
+    Error::internal(epay123::not_offered())
 }
 
 fn under_way() -> Error {
@@ -242,9 +247,7 @@ impl Engine {
                 .track
                 .hear(Task::Query, heard, &self.rules, Instant::now());
             if !inner.track.at_rest() {
-                orders
-                    .entry(live.key.trade_no.clone())
-                    .or_insert_with(|| Arc::clone(live));
+                list(&mut orders, live);
             }
             drop(orders);
             self.follow(live, inner, &step)
@@ -653,7 +656,7 @@ impl Engine {
     pub(crate) fn report(&self, report: &Report) -> Result<Box<RawValue>, Error> {
         let call = Call::Report(report);
         if !self.gateway.offers(&call) {
-            return Err(Error::internal(epay123::not_offered()));
+            return Err(not_offered());
         }
         match self.ask(&call, Failover::Any) {
             Heard::NotSent(reason) | Heard::Lost(reason) => Err(Error::unknown(reason)),
@@ -664,17 +667,10 @@ impl Engine {
         }
     }
 
-    fn need_notifications(&self) -> Result<(), Error> {
-        if self.rules.gateway.notifies {
-            return Ok(());
-        }
-        Err(Error::internal(epay123::not_offered()))
-    }
-
     /// The content of a notification of the gateway's, once it is proven to be one.
     pub(crate) fn open_notification(&self, body: &[u8]) -> Result<String, Error> {
-        self.need_notifications()?;
-        self.gateway.open_notification(body).map_err(Error::refused)
+        let opened = self.gateway.open_notification(body);
+        opened.ok_or_else(not_offered)?.map_err(Error::refused)
     }
 
     /// The answer to a notification.
@@ -683,10 +679,8 @@ impl Engine {
         status: i32,
         description: &str,
     ) -> Result<Vec<u8>, Error> {
-        self.need_notifications()?;
-        self.gateway
-            .answer_notification(status, description)
-            .map_err(Error::internal)
+        let answer = self.gateway.answer_notification(status, description);
+        answer.ok_or_else(not_offered)?.map_err(Error::internal)
     }
 
     fn known_order(&self, trade_no: &str) -> Result<Option<Order>, Error> {

@@ -31,10 +31,20 @@ pub(crate) trait Gateway: Send + Sync {
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer;
 
     /// The content of a payment or refund notification, once its authentication was checked.
-    fn open_notification(&self, body: &[u8]) -> Result<String, Text>;
+    /// `None`: this gateway sends none.
+    fn open_notification(&self, _body: &[u8]) -> Option<Result<String, Text>> {
+        None
+    }
 
-    /// The authenticated answer to a notification: ASCII only, to be sent as it is.
-    fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text>;
+    /// The authenticated answer to a notification: ASCII only, to be sent as it is. `None` as
+    /// before.
+    fn answer_notification(
+        &self,
+        _status: i32,
+        _description: &str,
+    ) -> Option<Result<Vec<u8>, Text>> {
+        None
+    }
 }
 
 /// What the engine has to know of a gateway.
@@ -50,8 +60,6 @@ pub(crate) struct Traits {
     pub(crate) unpaid_is_final: bool,
     /// While a refund's result is unknown, another one of the same order has to wait.
     pub(crate) one_refund_at_a_time: bool,
-    /// Notifications of its own can be verified.
-    pub(crate) notifies: bool,
 }
 
 /// An order as a gateway needs to know it. An answer has to name this order and this amount.

@@ -144,6 +144,7 @@ pub(crate) fn need(things: &[Need]) -> Result<(), String> {
         println!("missing: {thing} (package {package}), {what_for}");
     }
     let mut packages: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    packages.sort_unstable();
     packages.dedup();
     install(&packages)
 }

@@ -46,7 +46,6 @@ impl Gateway for CloudPay {
             reverses: true,
             unpaid_is_final: true,
             one_refund_at_a_time: false,
-            notifies: true,
         }
     }
 
@@ -110,12 +109,12 @@ impl Gateway for CloudPay {
             .unwrap_or_else(|reason| Answer::untrusted(response, reason))
     }
 
-    fn open_notification(&self, body: &[u8]) -> Result<String, Text> {
-        envelope::open_request(body, &self.key)
+    fn open_notification(&self, body: &[u8]) -> Option<Result<String, Text>> {
+        Some(envelope::open_request(body, &self.key))
     }
 
-    fn answer_notification(&self, status: i32, description: &str) -> Result<Vec<u8>, Text> {
-        envelope::answer(status, description, &self.key)
+    fn answer_notification(&self, status: i32, description: &str) -> Option<Result<Vec<u8>, Text>> {
+        Some(envelope::answer(status, description, &self.key))
     }
 }
 

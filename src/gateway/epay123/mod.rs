@@ -57,7 +57,6 @@ impl Gateway for Epay123 {
             reverses: false,
             unpaid_is_final: false,
             one_refund_at_a_time: true,
-            notifies: false,
         }
     }
 
@@ -101,14 +100,6 @@ impl Gateway for Epay123 {
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer {
         self.judge(call, response)
             .unwrap_or_else(|reason| Answer::untrusted(response, reason))
-    }
-
-    fn open_notification(&self, _: &[u8]) -> Result<String, Text> {
-        Err(not_offered())
-    }
-
-    fn answer_notification(&self, _: i32, _: &str) -> Result<Vec<u8>, Text> {
-        Err(not_offered())
     }
 }
 
