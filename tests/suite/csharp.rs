@@ -48,6 +48,7 @@ fn case(name: &str, shop: &Shop) -> Value {
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_calls_everything() {
     case(
         "everything",
@@ -58,11 +59,13 @@ fn csharp_calls_everything() {
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_buffers_grow() {
     case("long", &Shop::open());
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_pays_64_times_at_once_under_a_busy_collector() {
     let orders = case("parallel", &Shop::open());
     let orders = orders.as_object().unwrap();
@@ -71,21 +74,25 @@ fn csharp_pays_64_times_at_once_under_a_busy_collector() {
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_handlers_may_throw() {
     case("handlers", &Shop::open());
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_may_be_disposed_while_it_waits() {
     case("dispose", &Shop::open());
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn csharp_says_what_was_refused() {
     case("refused", &Shop::open());
 }
 
 #[test]
+#[ignore = "needs Mono: cargo xtask ci"]
 fn the_csharp_example_pays() {
     let program = mcs(
         &[

@@ -335,6 +335,7 @@ fn conf_file(shop: &Shop) -> PathBuf {
 }
 
 #[test]
+#[ignore = "needs Free Pascal: cargo xtask ci"]
 fn the_pascal_example_pays() {
     for dialect in ["DELPHI", "DELPHIUNICODE"] {
         let built = compile("bindings/delphi/example/pay.dpr", dialect);
@@ -376,6 +377,7 @@ fn the_pascal_example_pays() {
 
 /// The stack, the callback, the growing buffer; from programs of every dialect.
 #[test]
+#[ignore = "needs Free Pascal: cargo xtask ci"]
 fn a_pascal_program_calls_every_function() {
     let source = read("tests/pascal/calls.pas");
     for function in functions() {

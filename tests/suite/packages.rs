@@ -61,7 +61,7 @@ fn pays(program: &Path) {
 }
 
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn the_archive_is_whole() {
     let unpacked = Unpacked::new();
     run(Command::new("sha256sum")
@@ -84,7 +84,7 @@ fn the_archive_is_whole() {
 
 /// CentOS 7's C library, and everything newer.
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn the_shared_library_needs_no_glibc_newer_than_2_17() {
     let unpacked = Unpacked::new();
     let symbols = run(Command::new("objdump")
@@ -103,7 +103,7 @@ fn the_shared_library_needs_no_glibc_newer_than_2_17() {
 }
 
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn pkg_config_builds_a_register() {
     let unpacked = Unpacked::new();
     let program = unpacked.path("pay");
@@ -117,7 +117,7 @@ fn pkg_config_builds_a_register() {
 }
 
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn pkg_config_builds_a_register_with_the_static_library() {
     let unpacked = Unpacked::new();
     let program = unpacked.path("pay");
@@ -134,7 +134,7 @@ fn pkg_config_builds_a_register_with_the_static_library() {
 }
 
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn cmake_finds_the_package() {
     let unpacked = Unpacked::new();
     let project = unpacked.path("project");
@@ -163,7 +163,7 @@ fn cmake_finds_the_package() {
 }
 
 #[test]
-#[ignore = "needs the Linux package: cargo xtask test"]
+#[ignore = "needs the Linux package: cargo xtask ci"]
 fn make_builds_the_examples_where_they_are() {
     let unpacked = Unpacked::new();
     run(Command::new("make")
@@ -176,7 +176,7 @@ fn make_builds_the_examples_where_they_are() {
 
 /// The NuGet package has what NuGet and .NET look for, and a program built from it pays.
 #[test]
-#[ignore = "needs the NuGet package: cargo xtask test"]
+#[ignore = "needs the NuGet package: cargo xtask ci"]
 fn the_nuget_package_is_whole() {
     let archive =
         target_folder().join(format!("dist/cloudpay.{}.nupkg", env!("CARGO_PKG_VERSION")));

@@ -36,7 +36,7 @@ impl Host {
     }
 }
 
-/// `CLOUDPAY_TEST_HOST` says it; `cargo xtask test` runs the suite for each.
+/// `CLOUDPAY_TEST_HOST` says it; `cargo xtask ci` runs the suite for each.
 pub fn host() -> Host {
     match std::env::var("CLOUDPAY_TEST_HOST").as_deref() {
         Err(_) | Ok("linux") => Host::Linux,

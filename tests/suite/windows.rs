@@ -37,7 +37,7 @@ fn objdump() -> String {
 }
 
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn the_dll_needs_nothing_that_windows_7_lacks() {
     let table = objdump();
     let needed: BTreeSet<String> = table
@@ -58,7 +58,7 @@ fn the_dll_needs_nothing_that_windows_7_lacks() {
 }
 
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn the_dll_exports_every_name_undecorated() {
     let table = objdump();
     let (_, names) = table.split_once("[Ordinal/Name Pointer] Table").unwrap();
@@ -79,7 +79,7 @@ fn the_dll_exports_every_name_undecorated() {
 
 /// Both import libraries, and every call leaves the stack as it was.
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn stdcall_programs_link_and_pay() {
     let source = root().join("tests/c/stdcall.c");
     for library in ["lib/libcloudpay.dll.a", "lib/cloudpay.lib"] {
@@ -100,7 +100,7 @@ fn stdcall_programs_link_and_pay() {
 
 /// Also under the name of the library that it replaces.
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn the_dll_is_loaded_and_freed_fifty_times() {
     let built = compile(&[&root().join("tests/c/load.c")], "load");
     for name in ["cloudpay.dll", "CloudPayAPI_SDK_CPP.dll"] {
@@ -120,7 +120,7 @@ fn the_dll_is_loaded_and_freed_fifty_times() {
 
 /// The journal in a folder with a Chinese name, as on a Chinese Windows; killed and recovered.
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn a_journal_in_a_chinese_folder_survives_a_kill() {
     let mut shop = Shop::open();
     let folder = shop.folder.0.join("收银机 一号");
@@ -139,7 +139,7 @@ fn a_journal_in_a_chinese_folder_survives_a_kill() {
 
 /// From nothing but the zip: checksums, and the C example compiled and paid.
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn the_zip_is_all_that_a_register_needs() {
     let folder = TempFolder::new();
     let name = package();
@@ -181,7 +181,7 @@ fn the_zip_is_all_that_a_register_needs() {
 
 /// Registers' lines are slow and their disks are full.
 #[test]
-#[ignore = "needs Windows' packages and Wine: cargo xtask test"]
+#[ignore = "needs Windows' packages and Wine: cargo xtask ci"]
 fn the_dll_is_small() {
     let dll = package().join("bin/cloudpay.dll");
     let size = fs::metadata(dll).unwrap().len();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::tools::{have, root, run, run_with, target_folder};
+use crate::tools::{have, install_cargo_tool, root, run_with, target_folder};
 
 /// Ten seconds for every target, built quickly.
 pub(crate) fn smoke() -> Result<(), String> {
@@ -19,11 +19,7 @@ pub(crate) fn run_every(seconds: u32) -> Result<(), String> {
 /// folder, and the next run starts with it.
 fn run_targets(seconds: u32, profile: &str) -> Result<(), String> {
     if !have("cargo-fuzz") {
-        println!("\nmissing: cargo-fuzz, builds and runs the fuzz targets; building it");
-        run(
-            "cargo",
-            &["install", "--locked", "--debug", "cargo-fuzz@0.13.2"],
-        )?;
+        install_cargo_tool("cargo-fuzz@0.13.2", "builds and runs the fuzz targets")?;
     }
     let build = target_folder()?.join("fuzz");
     let seeds = root().join("fuzz/seeds");

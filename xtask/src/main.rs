@@ -2,7 +2,9 @@
 
 mod bench;
 mod chaos;
+mod ci;
 mod dist;
+mod fresh;
 mod fuzz;
 mod header;
 mod pay;
@@ -15,7 +17,10 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask pay       build everything, start the sandbox, and let a C register pay through the library
-cargo xtask test      run every check and every test
+cargo xtask test      format, lints, documentation and the tests that need few packages and no privilege
+cargo xtask ci        what test leaves out: Windows' DLLs under Wine, C#, Pascal, packages, chaos, fuzzing,
+                      licences, advisories, fresh (--without PART, any number of times)
+cargo xtask fresh     README's two commands as strangers run them, in a bare Debian (as root)
 cargo xtask chaos     let registers pay while everything fails, then compare the books
                       (--seed S --payments N; --soak MINUTES measures what registers use)
 cargo xtask fuzz      feed everything that comes from outside with nonsense (--seconds N for each target)
@@ -32,6 +37,11 @@ fn main() -> ExitCode {
     let done = match name.as_deref() {
         Some("pay") => pay::run(),
         Some("test") => test::run_every(),
+        Some("ci") => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            ci::run_with_arguments(&arguments)
+        }
+        Some("fresh") => fresh::run(),
         Some("chaos") => {
             let arguments: Vec<String> = std::env::args().skip(2).collect();
             chaos::run_with_arguments(&arguments)

@@ -151,7 +151,7 @@ pub(crate) fn need(things: &[Need]) -> Result<(), String> {
 
 /// Installs Debian's packages, or says which they are.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
-    let by_hand = format!("please install: {}", packages.join(" "));
+    let by_hand = format!("please install: apt-get install {}", packages.join(" "));
     if !have("apt-get") || !is_root() {
         return Err(by_hand);
     }
@@ -161,6 +161,12 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     run("apt-get", &["update", "-q"])
         .and_then(|()| run("apt-get", &args))
         .map_err(|why| format!("{why}; {by_hand}"))
+}
+
+/// Builds one of cargo's own tools, `NAME@VERSION`.
+pub(crate) fn install_cargo_tool(tool: &str, what_for: &str) -> Result<(), String> {
+    println!("\nmissing: {tool}, {what_for}; building it");
+    run("cargo", &["install", "--locked", "--debug", tool])
 }
 
 pub(crate) fn is_root() -> bool {
