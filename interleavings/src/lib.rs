@@ -1,7 +1,7 @@
 //! The library's hand-overs between threads, under a scheduler that tries thousands of orders of
 //! their steps. A wake-up that can be lost is found here as a deadlock, and with a seed.
 //!
-//! The files are the library's own; only [`locks`] differs.
+//! The files are the library's own; only `locks` differs.
 // The files' own tests belong to the library.
 #![cfg(not(test))]
 #![allow(clippy::unwrap_used, clippy::panic)]

@@ -941,11 +941,14 @@ fn join(first: &Text, second: &Text) -> Text {
 }
 
 #[cfg(test)]
+mod table;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Platform;
 
-    fn rules() -> Rules {
+    pub(super) fn rules() -> Rules {
         let polling = Polling {
             count: 25,
             interval: Duration::from_secs(6),
@@ -957,33 +960,23 @@ mod tests {
             on_timeout: OnTimeout::Leave,
             reverse_after: Duration::from_secs(15),
             language: Language::En,
-            gateway: Traits {
-                resends: true,
-                reverses: true,
-                unpaid_is_final: true,
-                one_refund_at_a_time: false,
-            },
+            gateway: crate::gateway::cloudpay::TRAITS,
         }
     }
 
     /// The rules for a gateway whose answers reach less far.
     fn careful_rules() -> Rules {
         Rules {
-            gateway: Traits {
-                resends: false,
-                reverses: false,
-                unpaid_is_final: false,
-                one_refund_at_a_time: true,
-            },
+            gateway: crate::gateway::epay123::TRAITS,
             ..rules()
         }
     }
 
-    fn reason() -> Text {
+    pub(super) fn reason() -> Text {
         Text::verbatim("words")
     }
 
-    fn answer(verdict: Verdict) -> Heard {
+    pub(super) fn answer(verdict: Verdict) -> Heard {
         Heard::Answer(Answer {
             verdict,
             evidence: Evidence {
@@ -996,13 +989,13 @@ mod tests {
         })
     }
 
-    fn state(state: OrderState) -> Heard {
+    pub(super) fn state(state: OrderState) -> Heard {
         answer(Verdict::Order(Box::new(OrderFacts {
             state,
             total_fee: Some(1),
             transaction_id: None,
             time_end: None,
-            code_url: None,
+            code_url: (state == OrderState::CodeReady).then(|| "weixin://".to_owned()),
             message: None,
             device_id: None,
             content: None,
@@ -1011,15 +1004,15 @@ mod tests {
     }
 
     /// A payment, its rules, and a clock that is set by hand.
-    struct Life {
-        track: Track,
-        rules: Rules,
+    pub(super) struct Life {
+        pub(super) track: Track,
+        pub(super) rules: Rules,
         start: Instant,
-        now: Instant,
+        pub(super) now: Instant,
     }
 
     impl Life {
-        fn new(trade_type: TradeType, rules: Rules) -> Self {
+        pub(super) fn new(trade_type: TradeType, rules: Rules) -> Self {
             let now = Instant::now();
             let mut order = Order::unknown("1");
             order.platform = Some(Platform::WeChat);
@@ -1032,13 +1025,13 @@ mod tests {
             }
         }
 
-        fn at(&mut self, seconds: f64) -> &mut Self {
+        pub(super) fn at(&mut self, seconds: f64) -> &mut Self {
             self.now = self.start + Duration::from_secs_f64(seconds);
             self
         }
 
         /// Hears something for a task; gives the next task and when, in seconds from the start.
-        fn hear(&mut self, task: Task, heard: Heard) -> Option<(f64, Task)> {
+        pub(super) fn hear(&mut self, task: Task, heard: Heard) -> Option<(f64, Task)> {
             if task == Task::Pay {
                 self.track.sending(self.now);
             }
@@ -1047,7 +1040,7 @@ mod tests {
                 .map(|(at, task)| ((at - self.start).as_secs_f64(), task))
         }
 
-        fn state(&self) -> OrderState {
+        pub(super) fn state(&self) -> OrderState {
             self.track.order.state
         }
 

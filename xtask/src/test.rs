@@ -23,8 +23,13 @@ pub(crate) fn run_every() -> Result<(), String> {
     let every = ["--workspace", "--all-targets", "--", "-D", "warnings"];
     run("cargo", &[&["clippy"][..], &every].concat())?;
     let mut doc = std::process::Command::new("cargo");
-    doc.args(["doc", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
+    doc.args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ])
+    .env("RUSTDOCFLAGS", "-D warnings");
     run_with(&mut doc)?;
     println!("\n== Unit tests, sandbox, hand-overs between threads, and registers in C and C++");
     run_with(cargo_test().arg("--workspace"))

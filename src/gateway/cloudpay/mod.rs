@@ -26,6 +26,14 @@ use crate::object::Object;
 use crate::telemetry::Upload;
 use crate::text::{Text, text};
 
+/// How far this gateway's answers reach.
+pub(crate) const TRAITS: Traits = Traits {
+    resends: true,
+    reverses: true,
+    unpaid_is_final: true,
+    one_refund_at_a_time: false,
+};
+
 /// The cloud-pay gateway for one merchant.
 pub(crate) struct CloudPay {
     merchant: Merchant,
@@ -41,12 +49,7 @@ impl CloudPay {
 
 impl Gateway for CloudPay {
     fn traits(&self) -> Traits {
-        Traits {
-            resends: true,
-            reverses: true,
-            unpaid_is_final: true,
-            one_refund_at_a_time: false,
-        }
+        TRAITS
     }
 
     fn offers(&self, _: &Call<'_>) -> bool {

@@ -19,6 +19,14 @@ use crate::model::{Evidence, OrderState, Refund, RefundState};
 use crate::object::Object;
 use crate::text::{Text, text};
 
+/// How far this gateway's answers reach.
+pub(crate) const TRAITS: Traits = Traits {
+    resends: false,
+    reverses: false,
+    unpaid_is_final: false,
+    one_refund_at_a_time: true,
+};
+
 /// The epay123 gateway for one application.
 pub(crate) struct Epay123 {
     mch_no: String,
@@ -52,12 +60,7 @@ struct Envelope<'a> {
 
 impl Gateway for Epay123 {
     fn traits(&self) -> Traits {
-        Traits {
-            resends: false,
-            reverses: false,
-            unpaid_is_final: false,
-            one_refund_at_a_time: true,
-        }
+        TRAITS
     }
 
     fn ping_path(&self) -> &'static str {
