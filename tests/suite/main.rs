@@ -21,6 +21,8 @@ mod merchant;
 mod money;
 mod monitor;
 mod notify_example;
+mod odd;
+mod ownership;
 mod packages;
 mod register;
 mod scenarios;
