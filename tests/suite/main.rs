@@ -10,6 +10,7 @@
 )]
 
 mod abi;
+mod absence;
 mod attacks;
 mod cpp;
 mod crash;
