@@ -28,5 +28,6 @@ mod packages;
 mod register;
 mod scenarios;
 mod support;
+mod taken_back;
 mod trust;
 mod windows;
