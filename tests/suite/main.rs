@@ -25,6 +25,7 @@ mod notify_example;
 mod odd;
 mod ownership;
 mod packages;
+mod refund_rules;
 mod register;
 mod scenarios;
 mod support;
