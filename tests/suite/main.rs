@@ -22,6 +22,7 @@ mod merchant;
 mod money;
 mod monitor;
 mod notify_example;
+mod numbers;
 mod odd;
 mod ownership;
 mod packages;
