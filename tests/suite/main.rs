@@ -10,6 +10,7 @@
 )]
 
 mod abi;
+mod absence;
 mod attacks;
 mod cpp;
 mod crash;
@@ -21,9 +22,14 @@ mod merchant;
 mod money;
 mod monitor;
 mod notify_example;
+mod numbers;
+mod odd;
+mod ownership;
 mod packages;
+mod refund_rules;
 mod register;
 mod scenarios;
 mod support;
+mod taken_back;
 mod trust;
 mod windows;
