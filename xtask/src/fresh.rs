@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::tools::{self, Need, is_root, need, root, run_with, target_folder};
+use crate::tools::{Need, is_root, need, root, run_with, target_folder};
 
 const NEEDS: &[Need] = &[
     (
@@ -105,14 +105,18 @@ impl Bare {
         bare.call(&format!(
             "apt-get update -q && apt-get install -y -q {PREREQUISITES} ca-certificates && useradd -m {USER}"
         ))?;
-        bare.bring_rust()?;
         bare.clone_project()?;
+        bare.bring_rust()?;
         Ok(bare)
     }
 
-    /// The toolchain without its books, and the crates that were fetched for this tree.
+    /// The toolchain without its books, and the crates that the project needs.
     fn bring_rust(&self) -> Result<(), String> {
-        tools::run("cargo", &["fetch", "--locked", "--quiet"])?;
+        run_with(
+            Command::new("cargo")
+                .args(["fetch", "--locked", "--quiet"])
+                .current_dir(self.path(PROJECT)),
+        )?;
         let output = Command::new("rustc")
             .args(["--print", "sysroot"])
             .output()
