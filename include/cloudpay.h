@@ -49,8 +49,8 @@
 #define CLOUDPAY_STDCALL
 #endif
 
-// Called with news about an order: it became final, its QR code is ready, or a late payment
-// came in.
+// Called with news about an order: it became final, its QR code is ready, a late payment came in,
+// or an order that had failed because the gateway didn't know it is under way after all (-2).
 //
 // @param out_trade_no The order number. @param code What cloud_pay_query_order() would return.
 // @param order The whole order JSON. @param user What was given to cloud_pay_set_callback().
@@ -200,7 +200,8 @@ int CLOUDPAY_CDECL cloud_pay_notify_reply(int status, const char *description, c
 //   `client_flow_id` (64), `pay_platform` (1 WeChat, 2 Alipay; default: from the code's prefix),
 //   `sub_pay_platform`, and Alipay's `discountable_amount` and `undiscountable_amount` (fen),
 //   `product_code` (128), `royalty_info` and `extend_params` (256, object or text),
-//   `disable_pay_channels` (128). (* required)
+//   `disable_pay_channels` (128), `staff_id` (64; this payment's cashier). (* required)
+//   Numbers may stand for text: their digits are kept as they were written.
 // @param resp Receives {"pay_platform":1}. NULL with length 0 if it isn't wanted.
 // @param length Size of `resp` in bytes, at least 64.
 // @return 0 accepted: ask cloud_pay_query_order() or wait with cloud_pay_wait_order();
@@ -233,7 +234,7 @@ int CLOUDPAY_CDECL cloud_pay_scan_code_pay(const char *req);
 // 查询订单: the state of an order.
 //
 // @param req JSON: `out_trade_no`*; `trade_type` (1 micro_pay, 2 scan_code_pay) and
-//   `pay_platform` only for orders that this register's journal has never seen.
+//   `pay_platform` are optional: 0 and "" are as good as nothing.
 // @param order Receives the order JSON. @param length Its size in bytes; 4096 recommended.
 //   What doesn't fit is left out, with `"shortened":true`; 512 bytes hold every verdict.
 // @return 0 paid; -1 payment failed; -2 not known yet, query again; -3 not a payment result,
@@ -302,14 +303,16 @@ int CLOUDPAY_CDECL cloud_pay_close_order(const char *req);
 //
 // @param req JSON: `out_trade_no`*, `total_fee`* (the order's, fen), `refund_fee`* (fen, 1 to
 //   total_fee), `refund_fee_type` ("CNY"), `refund_reason` (at most 255 characters),
-//   `out_refund_no` (32; default: the order number), `pay_platform` (default: the journal's).
+//   `out_refund_no` (32; default: the order number), `pay_platform` (default: the journal's),
+//   `staff_id` (64; this refund's cashier).
 // @return 0 accepted, not yet refunded: ask cloud_pay_query_refund(); -1 refused; -2 unknown: the
-//   same call again is safe; -3 error.
+//   same call again, with the same number, is safe; another number is not. -3 error.
 //
-// Synchronous: at most `request_timeout_ms` for each domain, twice (an unsigned refusal is
-// confirmed by a query). The same number never stands for two refunds: repeated with other
-// content it is refused here. Source: cloud-pay HTTPS API, /cpay/refund, signed with
-// `private_key` when there is one; Jeepay, /api/refund/refundOrder.
+// Synchronous: at most `request_timeout_ms` for each domain, twice (an unsigned refusal, and one
+// of a repeated call, is confirmed by a query), and once more after a reverse without a result.
+// Refused here, before anything is sent: a number that stands for another refund, more than is
+// left of the order (refunds without a result count), an order that was or is being reversed.
+// Source: cloud-pay HTTPS API, /cpay/refund, signed with `private_key` when there is one; Jeepay, /api/refund/refundOrder.
 //
 // # Safety
 // `req` is NULL or NUL-terminated.
@@ -317,14 +320,18 @@ int CLOUDPAY_CDECL cloud_pay_refund(const char *req);
 
 // 退款查询: the state of a refund.
 //
-// @param req JSON: `out_trade_no` or `out_refund_no`* (one of them; a refund without a number of
-//   its own has the order's), `pay_platform` (default: the journal's).
+// @param req JSON: `out_refund_no`, or `out_trade_no` for all refunds of an order; `pay_platform`
+//   (default: the journal's).
 // @param refund_order Receives JSON: `out_refund_no`, `out_trade_no`, `refund_id`, `state`
-//   (processing, success, failed, manual, closed, unknown), `refund_fee`, `evidence`,
-//   `refund_order_content`. @param length Its size in bytes; 4096 recommended.
-// @return 0 answered; -1 refused, or no such refund; -2 unknown; -3 error; -8 buffer.
+//   (processing, success, failed, manual, closed, unknown), `refund_fee` (fen), `evidence`,
+//   `refund_order_content`. For all of an order: `total_count` and `refunds`, a list of those; and
+//   beside it the keys of the refund that has the order's number, or of the last one.
+//   @param length Its size in bytes; 4096 recommended.
+// @return 0 answered, also that an order has none; -1 refused, or no such refund; -2 unknown;
+//   -3 error; -8 buffer.
 //
-// Synchronous: at most `request_timeout_ms` for each domain.
+// Synchronous: at most `request_timeout_ms` for each domain. epay123 has no list: there it is the
+// journal's, with the newest one that has no result asked about.
 // Source: cloud-pay HTTPS API, /cpay/query_refund_order; Jeepay, /api/refund/query.
 //
 // # Safety
@@ -344,13 +351,16 @@ int CLOUDPAY_CDECL cloud_pay_query_refund(const char *req, char *refund_order, i
 // `cb` stays callable, and `user` valid for it, until it is cleared or cloud_pay_fini() returns.
 int CLOUDPAY_CDECL cloud_pay_set_callback(cloud_pay_callback cb, void *user);
 
-// Orders without a final result, and those that ended without the register having heard of it
-// (after a crash, for example): what to show after a power cut.
+// Orders that the register should look at: what to show after a power cut, and now and then.
 //
-// @param out Receives {"total_count":n,"orders":[…]}: order JSONs without `order_content`. An
-//   order leaves the list when the register has queried its final state.
-// @param length Its size in bytes; about 400 for each order.
-// @return 0; -3 error; -8 buffer too small: the message names the size.
+// @param out Receives {"total_count":n,"orders":[…]}: order JSONs without `order_content`, oldest
+//   first, as many as fit. Each has `why`: "unknown" (no final result yet), "untold" (it ended and
+//   the register hasn't heard of it), "late" (paid after it was told as ended), "reopened" (told
+//   as failed, and found under way after that), "refund_open" (a refund of it has no result); and
+//   `since_ms`, milliseconds since 1970. An order leaves the list when the register has queried its
+//   final state; that its callback was called is not enough.
+// @param length Its size in bytes; about 500 for each order.
+// @return 0; -3 error; -8 when not even the empty list fits: the message names the size.
 //
 // No network.
 //
@@ -360,8 +370,8 @@ int CLOUDPAY_CDECL cloud_pay_pending_orders(char *out, int length);
 
 // A new order number: unique across registers, and never going back whatever the clock does.
 //
-// @param out Receives the number, not JSON: `order_prefix`, six characters for this register,
-//   YYMMDDhhmmss in China's time, a counter of four digits. @param length At least 33 bytes.
+// @param out Receives the number, not JSON: `order_prefix` (the first of a list), YYMMDDhhmmss in
+//   China's time, ten random letters and digits. @param length At least 33 bytes.
 // @return 0; -3 error, also when `order_prefix` has more than 10 characters; -8 buffer too small.
 //
 // Blocks for one commit of the journal.

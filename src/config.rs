@@ -119,8 +119,9 @@ pub struct Merchant {
     pub private_key: Option<SigningKey>,
     /// Whether reverse is signed with the private key instead (`reverse_auth: "sign"`).
     pub sign_reverse: bool,
-    /// What every order number has to begin with (`cloud_cashier_id`).
-    pub order_prefix: Option<String>,
+    /// What the numbers of payments and refunds have to begin with (`cloud_cashier_id`): one of
+    /// these. The first is that of numbers made here. None: anything.
+    pub order_prefixes: Vec<String>,
     /// This machine: its first MAC address unless given.
     pub machine_no: String,
     /// This machine's address as the gateway should record it.
@@ -420,7 +421,8 @@ fn parse_merchant(trade: &mut Fields, domains: &[String], epay: bool) -> Result<
             ),
         ));
     }
-    let order_prefix = trade.text("order_prefix", MAX_TRADE_NO)?;
+    let mut order_prefixes = trade.one_or_more_texts("order_prefix", MAX_TRADE_NO)?;
+    order_prefixes.retain(|prefix| !prefix.is_empty());
     let machine_no = match trade.text("machine_no", 32)? {
         Some(given) if !given.is_empty() => given,
         _ => first_mac_address(),
@@ -438,7 +440,7 @@ fn parse_merchant(trade: &mut Fields, domains: &[String], epay: bool) -> Result<
         authen_key,
         private_key,
         sign_reverse,
-        order_prefix: order_prefix.filter(|prefix| !prefix.is_empty()),
+        order_prefixes,
         machine_no,
         spbill_create_ip,
         sub_terminal_type: trade.integer("sub_terminal_type", 0, i64::from(i32::MAX))?,

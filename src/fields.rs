@@ -1,56 +1,80 @@
 //! Reading a JSON object that a register wrote: by key, with the register's habits allowed
 //! (numbers as strings), and with errors that name the key, the limit and what was given.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::text::{Text, text};
 
 /// A JSON object with the path that leads to it (`trade_conf.` for example), for messages.
-pub(crate) struct Fields {
+pub(crate) struct Fields<'a> {
     path: &'static str,
-    /// What has not been read yet: reading takes it out.
-    map: Map<String, Value>,
+    /// What has not been read yet, as it was written: reading takes it out.
+    map: Raw<'a>,
 }
 
-impl Fields {
+/// Values as they were written: a number keeps its digits, and there is no second copy of a secret.
+type Raw<'a> = BTreeMap<String, &'a RawValue>;
+
+impl<'a> Fields<'a> {
     /// Parses a whole JSON text that has to be an object.
-    pub(crate) fn parse(json: &str) -> Result<Self, Text> {
-        match serde_json::from_str(json) {
-            Ok(Value::Object(map)) => Ok(Self::new("", map)),
-            Ok(other) => {
-                let got = kind(&other);
-                Err(text!(
-                    "应为 JSON 对象，得到的是{got}",
-                    "expected a JSON object, got {got}"
-                ))
-            }
-            Err(error) => Err(text!("JSON 格式错误：{error}", "malformed JSON: {error}")),
+    pub(crate) fn parse(json: &'a str) -> Result<Self, Text> {
+        let malformed =
+            |error: serde_json::Error| text!("JSON 格式错误：{error}", "malformed JSON: {error}");
+        let whole: &RawValue = serde_json::from_str(json).map_err(malformed)?;
+        if !whole.get().starts_with('{') {
+            let got = kind(&value(whole));
+            return Err(text!(
+                "应为 JSON 对象，得到的是{got}",
+                "expected a JSON object, got {got}"
+            ));
         }
+        let map = serde_json::from_str(whole.get()).map_err(malformed)?;
+        Ok(Self::new("", map))
     }
 
-    fn new(path: &'static str, map: Map<String, Value>) -> Self {
+    fn new(path: &'static str, map: Raw<'a>) -> Self {
         Self { path, map }
     }
 
     /// The object under `key`; an empty one when there is none.
-    pub(crate) fn object(&mut self, key: &'static str, path: &'static str) -> Result<Fields, Text> {
+    pub(crate) fn object(
+        &mut self,
+        key: &'static str,
+        path: &'static str,
+    ) -> Result<Fields<'a>, Text> {
         match self.take(key) {
-            None => Ok(Fields::new(path, Map::new())),
-            Some(Value::Object(map)) => Ok(Fields::new(path, map)),
-            Some(other) => Err(self.mistyped(key, "JSON 对象", "a JSON object", &other)),
+            None => Ok(Fields::new(path, Raw::new())),
+            Some(given) => match serde_json::from_str(given.get()) {
+                Ok(map) => Ok(Fields::new(path, map)),
+                Err(_) => Err(self.mistyped(key, "JSON 对象", "a JSON object", &value(given))),
+            },
         }
     }
 
     /// Text of at most `limit` characters. An empty text counts as given.
     pub(crate) fn text(&mut self, key: &'static str, limit: usize) -> Result<Option<String>, Text> {
-        let value = match self.take(key) {
-            None => return Ok(None),
-            Some(Value::String(value)) => value,
-            // Registers write numbers like 12345 where the protocol wants text.
-            Some(Value::Number(value)) => value.to_string(),
-            Some(other) => return Err(self.mistyped(key, "字符串", "a string", &other)),
+        let Some(given) = self.take(key) else {
+            return Ok(None);
         };
-        self.limited(key, limit, value).map(Some)
+        let text = self.as_text(key, given)?;
+        self.limited(key, limit, text).map(Some)
+    }
+
+    /// A string; or a number as registers write them where the protocol wants text, like 12345:
+    /// with the digits that were written.
+    fn as_text(&self, key: &str, given: &RawValue) -> Result<String, Text> {
+        let is_whole = |digits: &str| {
+            let digits = digits.strip_prefix('-').unwrap_or(digits);
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        match value(given) {
+            Value::String(text) => Ok(text),
+            Value::Number(_) if is_whole(given.get()) => Ok(given.get().to_owned()),
+            other => Err(self.mistyped(key, "字符串或整数", "a string or a whole number", &other)),
+        }
     }
 
     /// Text that must be there and not empty.
@@ -71,11 +95,13 @@ impl Fields {
         key: &'static str,
         limit: usize,
     ) -> Result<Option<String>, Text> {
-        let value = match self.take(key) {
-            None => return Ok(None),
-            Some(Value::String(value)) => value,
-            Some(value @ (Value::Object(_) | Value::Array(_))) => value.to_string(),
-            Some(other) => {
+        let Some(given) = self.take(key) else {
+            return Ok(None);
+        };
+        let value = match value(given) {
+            Value::String(value) => value,
+            value @ (Value::Object(_) | Value::Array(_)) => value.to_string(),
+            other => {
                 return Err(self.mistyped(
                     key,
                     "字符串或 JSON 对象",
@@ -96,7 +122,7 @@ impl Fields {
     ) -> Result<Option<i64>, Text> {
         let value = match self.take(key) {
             None => return Ok(None),
-            Some(value) => value,
+            Some(given) => value(given),
         };
         let path = self.path;
         match whole_number(&value) {
@@ -107,6 +133,19 @@ impl Fields {
             )),
             None => Err(self.mistyped(key, "整数", "a whole number", &value)),
         }
+    }
+
+    /// The same from 1 on, where 0 and an empty text count as not given.
+    pub(crate) fn kind(&mut self, key: &'static str, max: i64) -> Result<Option<i64>, Text> {
+        const NONE: [&str; 3] = ["0", "\"0\"", "\"\""];
+        if self
+            .map
+            .get(key)
+            .is_some_and(|given| NONE.contains(&given.get()))
+        {
+            self.take(key);
+        }
+        self.integer(key, 1, max)
     }
 
     /// A whole number that must be there.
@@ -122,10 +161,9 @@ impl Fields {
 
     /// A switch: 0 or 1, false or true.
     pub(crate) fn switch(&mut self, key: &'static str) -> Result<Option<bool>, Text> {
-        if let Some(Value::Bool(value)) = self.map.get(key) {
-            let value = *value;
+        if let Some(Value::Bool(on)) = self.map.get(key).map(|given| value(given)) {
             self.take(key);
-            return Ok(Some(value));
+            return Ok(Some(on));
         }
         Ok(self.integer(key, 0, 1)?.map(|value| value == 1))
     }
@@ -157,21 +195,29 @@ impl Fields {
         key: &'static str,
         limit: usize,
     ) -> Result<Option<Vec<String>>, Text> {
-        let items = match self.take(key) {
-            None => return Ok(None),
-            Some(Value::Array(items)) => items,
-            Some(other) => {
-                return Err(self.mistyped(key, "字符串数组", "a list of strings", &other));
-            }
+        let Some(given) = self.take(key) else {
+            return Ok(None);
         };
-        let mut texts = Vec::with_capacity(items.len());
-        for item in items {
-            match item {
-                Value::String(value) => texts.push(self.limited(key, limit, value)?),
-                other => return Err(self.mistyped(key, "字符串数组", "a list of strings", &other)),
-            }
+        let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(given.get()) else {
+            return Err(self.mistyped(key, "字符串数组", "a list of strings", &value(given)));
+        };
+        let texts = items.into_iter().map(|item| {
+            let text = self.as_text(key, item)?;
+            self.limited(key, limit, text)
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A text, or a list of them; empty when there is none.
+    pub(crate) fn one_or_more_texts(
+        &mut self,
+        key: &'static str,
+        limit: usize,
+    ) -> Result<Vec<String>, Text> {
+        if self.is_list(key) {
+            return Ok(self.texts(key, limit)?.unwrap_or_default());
         }
-        Ok(Some(texts))
+        Ok(self.text(key, limit)?.into_iter().collect())
     }
 
     /// A list of whole numbers, each as [`Fields::integer`] takes them; empty when there is none.
@@ -181,7 +227,7 @@ impl Fields {
         min: i64,
         max: i64,
     ) -> Result<Vec<i64>, Text> {
-        let items = match self.take(key) {
+        let items = match self.take(key).map(value) {
             None => return Ok(Vec::new()),
             Some(Value::Array(items)) => items,
             Some(other) => {
@@ -204,7 +250,9 @@ impl Fields {
 
     /// Whether the value under `key` is a list.
     pub(crate) fn is_list(&self, key: &str) -> bool {
-        self.map.get(key).is_some_and(Value::is_array)
+        self.map
+            .get(key)
+            .is_some_and(|given| given.get().starts_with('['))
     }
 
     /// The keys nobody asked for. They are accepted; the caller logs them once.
@@ -232,8 +280,8 @@ impl Fields {
     }
 
     /// Takes the value out; `null` counts as not given.
-    fn take(&mut self, key: &'static str) -> Option<Value> {
-        self.map.remove(key).filter(|value| !value.is_null())
+    fn take(&mut self, key: &'static str) -> Option<&'a RawValue> {
+        self.map.remove(key).filter(|given| given.get() != "null")
     }
 
     fn limited(&self, key: &str, limit: usize, value: String) -> Result<String, Text> {
@@ -265,6 +313,12 @@ impl Fields {
     }
 }
 
+/// What was written, read.
+fn value(given: &RawValue) -> Value {
+    // It was checked when the whole was parsed.
+    serde_json::from_str(given.get()).unwrap_or_default()
+}
+
 /// A whole number, or a numeric string.
 fn whole_number(value: &Value) -> Option<i64> {
     match value {
@@ -292,7 +346,7 @@ fn kind(value: &Value) -> &'static str {
 mod tests {
     use super::*;
 
-    fn fields(json: &str) -> Fields {
+    fn fields(json: &str) -> Fields<'_> {
         Fields::parse(json).unwrap()
     }
 
@@ -303,6 +357,25 @@ mod tests {
         assert_eq!(fields.integer("b", 1, 200).unwrap(), Some(100));
         assert_eq!(fields.integer("c", 1, 200).unwrap(), Some(7));
         assert_eq!(fields.integer("d", 1, 200).unwrap(), None);
+    }
+
+    #[test]
+    fn numbers_that_stand_for_text_keep_their_digits() {
+        let json = r#"{"a":20261127034300000000000001,"b":-0,"c":[007],"d":1e3,"e":1.0,"f":true}"#;
+        assert!(Fields::parse(json).is_err(), "007 is no JSON");
+        let json = json.replace("007", "7,\"x\"");
+        let mut fields = fields(&json);
+        let text = fields.text("a", 32).unwrap();
+        assert_eq!(text.as_deref(), Some("20261127034300000000000001"));
+        assert_eq!(fields.text("b", 9).unwrap().as_deref(), Some("-0"));
+        assert_eq!(fields.texts("c", 9).unwrap().unwrap(), ["7", "x"]);
+        for key in ["d", "e", "f"] {
+            let error = fields.text(key, 9).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{key}: must be a string")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Gateways {
             status: 200,
             body,
             domain: "d".to_owned(),
+            date_ms: None,
         };
         for platform in [Platform::WeChat, Platform::Alipay] {
             let payments = [payment(platform, true), payment(platform, false)];
@@ -89,11 +90,7 @@ impl Gateways {
                 }
             }
             let refund = refund(platform);
-            let key = RefundKey {
-                trade_no: Some(NUMBER.to_owned()),
-                refund_no: refund.refund_no.clone(),
-                platform,
-            };
+            let key = RefundKey::of(&refund);
             for call in [Call::Refund(&refund), Call::QueryRefund(&key)] {
                 check(&gateway.decode(&call, &response), sealed);
             }
@@ -149,13 +146,15 @@ fn check(answer: &Answer, sealed: bool) {
             assert!(answer.evidence.authenticated, "{answer:?}");
             assert_eq!(refund.refund_no, "R1", "{answer:?}");
         }
-        Verdict::Report(_)
+        Verdict::Refunds(_)
+        | Verdict::Report(_)
         | Verdict::AskAgain
         | Verdict::Done
         | Verdict::Refused(_)
         | Verdict::Reentry(_) => assert!(answer.evidence.authenticated, "{answer:?}"),
         Verdict::NotFound
         | Verdict::RefusedUnsigned(_)
+        | Verdict::NumberUsed(_)
         | Verdict::Busy(_)
         | Verdict::Untrusted(_) => {}
     }
@@ -185,6 +184,8 @@ fn payment(platform: Platform, micro: bool) -> Payment {
         client_flow_id: None,
         time_expire: None,
         alipay: Default::default(),
+        staff_id: None,
+        tag: None,
     }
 }
 
@@ -192,9 +193,10 @@ fn refund(platform: Platform) -> RefundRequest {
     RefundRequest {
         trade_no: NUMBER.to_owned(),
         refund_no: "R1".to_owned(),
-        platform,
+        platform: Some(platform),
         total_fee: FEE,
         refund_fee: FEE,
         reason: None,
+        staff_id: None,
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct HttpResponse {
     pub(crate) body: Vec<u8>,
     /// The domain that gave it.
     pub(crate) domain: String,
+    /// The gateway's clock (`Date`), in ms since 1970.
+    pub(crate) date_ms: Option<i64>,
 }
 
 /// Why there is no answer.
@@ -126,16 +128,19 @@ impl Http {
         }
     }
 
-    /// Sends a POST to the first domain that takes it; `each` hears of every domain that didn't.
-    /// Blocks for at most the request timeout times the number of domains.
+    /// Sends a POST to the first domain that takes it, `first` before all others; `each` hears of
+    /// every domain that didn't. Blocks for at most the request timeout times the number of domains.
     pub(crate) fn post(
         &self,
         request: &HttpRequest,
         failover: Failover,
+        first: Option<&str>,
         mut each: impl FnMut(&str, &SendError),
     ) -> Result<HttpResponse, SendError> {
         let mut last = None;
-        for domain in self.in_order() {
+        let mut domains = self.in_order();
+        domains.sort_by_key(|domain| Some(domain.base.as_str()) != first);
+        for domain in domains {
             let answer = self.exchange(domain, request.path, Some(&request.body));
             if let Err(error) = &answer {
                 each(&domain.base, error);
@@ -158,6 +163,27 @@ impl Http {
             }
         }
         last.unwrap_or_else(|| Err(SendError::NotSent(text!("没有可用域名", "no domain"))))
+    }
+
+    /// Sends a POST to this domain and no other. Blocks for at most the request timeout.
+    pub(crate) fn post_to(
+        &self,
+        domain: &str,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, SendError> {
+        match self.domains.iter().find(|known| known.base == domain) {
+            Some(domain) => self.exchange(domain, request.path, Some(&request.body)),
+            None => Err(SendError::NotSent(text!(
+                "{domain} 已不在 domains 中",
+                "{domain} is no longer among the domains"
+            ))),
+        }
+    }
+
+    /// The domains' base URLs, in the order in which a payment tries them now.
+    pub(crate) fn candidates(&self) -> Vec<String> {
+        let domains = self.in_order().into_iter();
+        domains.map(|domain| domain.base.clone()).collect()
     }
 
     /// Asks for a sign of life: the domains that are down, and the first that is up, which also
@@ -239,18 +265,20 @@ impl Http {
         };
         let answer = answer.and_then(|mut answer| {
             let status = answer.status().as_u16();
+            let date_ms = answer.headers().get("date").and_then(gateway_clock);
             let body = answer
                 .body_mut()
                 .with_config()
                 .limit(MAX_ANSWER)
                 .read_to_vec()?;
-            Ok((status, body))
+            Ok((status, body, date_ms))
         });
         match answer {
-            Ok((status, body)) => Ok(HttpResponse {
+            Ok((status, body, date_ms)) => Ok(HttpResponse {
                 status,
                 body,
                 domain: domain.base.clone(),
+                date_ms,
             }),
             Err(error) => {
                 let reason = explain(&domain.base, &error);
@@ -263,6 +291,13 @@ impl Http {
             }
         }
     }
+}
+
+/// What an answer's `Date` says, in ms since 1970.
+fn gateway_clock(date: &ureq::http::HeaderValue) -> Option<i64> {
+    let date = httpdate::parse_http_date(date.to_str().ok()?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
 
 fn explain(domain: &str, error: &UreqError) -> Text {

@@ -22,17 +22,22 @@ mod journal;
 mod locks;
 mod model;
 mod object;
+mod random;
 mod render;
 mod request;
 mod sdk;
 mod telemetry;
 mod text;
+mod traces;
 
 pub use charset::Charset;
 pub use config::Config;
-pub use engine::Callback;
+pub use engine::{Callback, Refunded};
 pub use gateway::cloudpay::SigningKey;
-pub use model::{Evidence, Order, OrderState, Platform, Refund, RefundState, Source, TradeType};
+pub use model::{
+    Evidence, Order, OrderState, PendingOrder, Platform, Refund, RefundState, Refunds, Source,
+    TradeType,
+};
 pub use sdk::{Code, Error, Reply, Sdk};
 pub use text::{Language, Text};
 

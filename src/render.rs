@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::charset::Charset;
-use crate::model::{Evidence, Order, OrderState, Refund};
+use crate::engine::Refunded;
+use crate::model::{Evidence, Order, OrderState, PendingOrder, Refund};
 
 /// The state of an order whose QR code can be scanned.
 const CODE_READY: &str = OrderState::CodeReady.name();
@@ -46,6 +47,9 @@ struct OrderJson<'a> {
     message: Option<&'a str>,
     recovered: bool,
     late: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_fee: Option<i64>,
+    refund_state: &'static str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     shortened: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +108,8 @@ fn order_json(order: &Order) -> OrderJson<'_> {
         message: Some(order.message.as_str()).filter(|message| !message.is_empty()),
         recovered: order.recovered,
         late: order.late,
+        refunded_fee: order.refunded().0,
+        refund_state: order.refunded().1,
         shortened: false,
         evidence: order.evidence.as_ref().map(evidence_json),
         order_content: order.content.as_deref(),
@@ -153,9 +159,35 @@ fn without_detail(content: &RawValue) -> Option<Box<RawValue>> {
     serde_json::value::to_raw_value(&content).ok()
 }
 
-/// The refund JSON.
-pub(crate) fn refund(refund: &Refund, style: Style) -> Vec<u8> {
-    style.json(&RefundJson {
+/// The refund JSON; or, for all refunds of an order, a list of them. A register that knows of one
+/// refund only finds its keys beside the list: those of the one with the order's number, or of the
+/// last.
+pub(crate) fn refunded(refunded: &Refunded, style: Style) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct List<'a> {
+        #[serde(flatten)]
+        one: Option<RefundJson<'a>>,
+        total_count: usize,
+        refunds: Vec<RefundJson<'a>>,
+    }
+    match refunded {
+        Refunded::One(refund) => style.json(&refund_json(refund)),
+        Refunded::All(trade_no, refunds) => {
+            let one = refunds
+                .iter()
+                .find(|refund| refund.refund_no == *trade_no)
+                .or(refunds.last());
+            style.json(&List {
+                one: one.map(refund_json),
+                total_count: refunds.len(),
+                refunds: refunds.iter().map(refund_json).collect(),
+            })
+        }
+    }
+}
+
+fn refund_json(refund: &Refund) -> RefundJson<'_> {
+    RefundJson {
         out_refund_no: &refund.refund_no,
         out_trade_no: &refund.trade_no,
         refund_id: refund.refund_id.as_deref(),
@@ -163,20 +195,48 @@ pub(crate) fn refund(refund: &Refund, style: Style) -> Vec<u8> {
         refund_fee: refund.refund_fee,
         evidence: evidence_json(&refund.evidence),
         refund_order_content: refund.content.as_deref(),
-    })
+    }
 }
 
-/// The list of pending_orders.
-pub(crate) fn pending(orders: &[Order], style: Style) -> Vec<u8> {
+/// The list of pending_orders: as many as fit into `room` bytes, oldest first.
+pub(crate) fn pending(orders: &[PendingOrder], style: Style, room: usize) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        #[serde(flatten)]
+        order: OrderJson<'a>,
+        why: &'static str,
+        since_ms: i64,
+    }
     #[derive(Serialize)]
     struct List<'a> {
         total_count: usize,
-        orders: Vec<OrderJson<'a>>,
+        orders: &'a [Entry<'a>],
     }
-    style.json(&List {
-        total_count: orders.len(),
-        orders: orders.iter().map(order_json).collect(),
-    })
+    let entries: Vec<Entry<'_>> = orders
+        .iter()
+        .map(|pending| Entry {
+            order: order_json(&pending.order),
+            why: pending.why,
+            since_ms: pending.since_ms,
+        })
+        .collect();
+    let list = |count: usize| {
+        style.json(&List {
+            total_count: orders.len(),
+            orders: entries.get(..count).unwrap_or_default(),
+        })
+    };
+    let mut json = list(entries.len());
+    if json.len() > room {
+        // One more is longer by its own length and a comma.
+        let mut used = list(0).len();
+        let fitting = entries.iter().take_while(|entry| {
+            used += style.json(entry).len() + 1;
+            used <= room + 1
+        });
+        json = list(fitting.count());
+    }
+    json
 }
 
 #[cfg(test)]
@@ -200,6 +260,7 @@ mod tests {
                 source: Source::Gateway,
                 authenticated: true,
                 time_ms: 1,
+                gateway_ms: None,
                 domain: "https://pay.qcloud.com".to_owned(),
                 log_id: Some(1),
             }),
@@ -216,7 +277,7 @@ mod tests {
             ascii: true,
         };
         let mut kept = Vec::new();
-        for room in [100_000, 4096, 2150, 2100, 512] {
+        for room in [100_000, 4096, 2200, 2150, 512] {
             let json = order_within(&order, style, room);
             assert!(json.len() <= room, "{} bytes in {room}", json.len());
             let value: serde_json::Value = serde_json::from_slice(&json).unwrap();

@@ -31,10 +31,11 @@ pub(crate) struct RefundAsked {
     pub(crate) total_fee: i64,
     pub(crate) refund_fee: i64,
     pub(crate) reason: Option<String>,
+    pub(crate) staff_id: Option<String>,
 }
 
 impl RefundAsked {
-    pub(crate) fn on(self, platform: Platform) -> RefundRequest {
+    pub(crate) fn on(self, platform: Option<Platform>) -> RefundRequest {
         RefundRequest {
             trade_no: self.trade_no,
             refund_no: self.refund_no,
@@ -42,6 +43,7 @@ impl RefundAsked {
             total_fee: self.total_fee,
             refund_fee: self.refund_fee,
             reason: self.reason,
+            staff_id: self.staff_id,
         }
     }
 }
@@ -78,7 +80,8 @@ fn payment(
     platform: Platform,
     code: Option<PaymentCode>,
 ) -> Result<Payment, Text> {
-    let trade_no = trade_no(fields, merchant)?;
+    let trade_no = trade_no(fields)?;
+    check_prefix(fields, "out_trade_no", &trade_no, merchant)?;
     let total_fee = fields.required_integer("total_fee", 1, MAX_FEE)?;
     currency(fields, "fee_type")?;
     let scan = code.is_none();
@@ -115,14 +118,16 @@ fn payment(
             extend_params: fields.json_text("extend_params", 256)?,
             disable_pay_channels: fields.text("disable_pay_channels", 128)?,
         },
+        staff_id: staff_id(fields)?,
+        tag: None,
     })
 }
 
 /// Reads a request of query_order, wait_order, cancel_order or close_order.
-pub(crate) fn order_query(fields: &mut Fields, merchant: &Merchant) -> Result<OrderQuery, Text> {
-    let trade_no = trade_no(fields, merchant)?;
+pub(crate) fn order_query(fields: &mut Fields, _: &Merchant) -> Result<OrderQuery, Text> {
+    let trade_no = trade_no(fields)?;
     let trade_type = fields
-        .integer("trade_type", 1, 2)?
+        .kind("trade_type", 2)?
         .and_then(TradeType::from_number);
     Ok(OrderQuery {
         trade_no,
@@ -137,11 +142,17 @@ pub(crate) fn order_query(fields: &mut Fields, merchant: &Merchant) -> Result<Or
 /// Reads a refund request. Without a number of its own the refund takes the order's, so that the
 /// same call repeated can never refund twice.
 pub(crate) fn refund(fields: &mut Fields, merchant: &Merchant) -> Result<RefundAsked, Text> {
-    let trade_no = trade_no(fields, merchant)?;
+    let trade_no = trade_no(fields)?;
     let total_fee = fields.required_integer("total_fee", 1, MAX_FEE)?;
     let refund_fee = fields.required_integer("refund_fee", 1, total_fee)?;
     currency(fields, "refund_fee_type")?;
-    let refund_no = number(fields, "out_refund_no", merchant)?.unwrap_or_else(|| trade_no.clone());
+    let refund_no = match number(fields, "out_refund_no")? {
+        Some(own) => {
+            check_prefix(fields, "out_refund_no", &own, merchant)?;
+            own
+        }
+        None => trade_no.clone(),
+    };
     Ok(RefundAsked {
         trade_no,
         refund_no,
@@ -149,13 +160,14 @@ pub(crate) fn refund(fields: &mut Fields, merchant: &Merchant) -> Result<RefundA
         total_fee,
         refund_fee,
         reason: fields.text("refund_reason", 255)?,
+        staff_id: staff_id(fields)?,
     })
 }
 
 /// Reads a query_refund request: one of the two numbers has to be there.
-pub(crate) fn refund_query(fields: &mut Fields, merchant: &Merchant) -> Result<RefundQuery, Text> {
-    let trade_no = number(fields, "out_trade_no", merchant)?;
-    let refund_no = number(fields, "out_refund_no", merchant)?;
+pub(crate) fn refund_query(fields: &mut Fields, _: &Merchant) -> Result<RefundQuery, Text> {
+    let trade_no = number(fields, "out_trade_no")?;
+    let refund_no = number(fields, "out_refund_no")?;
     if trade_no.is_none() && refund_no.is_none() {
         return Err(fields.missing("out_trade_no"));
     }
@@ -254,37 +266,49 @@ fn page(fields: &mut Fields, size: i64) -> Result<Page, Text> {
     })
 }
 
-fn trade_no(fields: &mut Fields, merchant: &Merchant) -> Result<String, Text> {
-    number(fields, "out_trade_no", merchant)?.ok_or_else(|| fields.missing("out_trade_no"))
+fn trade_no(fields: &mut Fields) -> Result<String, Text> {
+    number(fields, "out_trade_no")?.ok_or_else(|| fields.missing("out_trade_no"))
 }
 
-/// An order or refund number, with the merchant's prefix when one is configured.
-fn number(
-    fields: &mut Fields,
-    key: &'static str,
-    merchant: &Merchant,
-) -> Result<Option<String>, Text> {
+/// An order or refund number.
+fn number(fields: &mut Fields, key: &'static str) -> Result<Option<String>, Text> {
     let Some(number) = fields.text(key, MAX_TRADE_NO)?.filter(|n| !n.is_empty()) else {
         return Ok(None);
     };
     check_number(&number).map_err(|why| fields.invalid(key, &why))?;
-    if let Some(prefix) = &merchant.order_prefix
-        && !number.starts_with(prefix)
-    {
-        return Err(fields.invalid(
-            key,
-            &text!(
-                "须以 trade_conf.order_prefix（{prefix}）开头，得到 {number}",
-                "must begin with trade_conf.order_prefix ({prefix}), got {number}"
-            ),
-        ));
-    }
     Ok(Some(number))
+}
+
+/// A number that this register pays or refunds under begins with one of the merchant's prefixes,
+/// where any are configured.
+fn check_prefix(
+    fields: &Fields,
+    key: &'static str,
+    number: &str,
+    merchant: &Merchant,
+) -> Result<(), Text> {
+    let prefixes = &merchant.order_prefixes;
+    if prefixes.is_empty() || prefixes.iter().any(|prefix| number.starts_with(prefix)) {
+        return Ok(());
+    }
+    let prefixes = prefixes.join(", ");
+    Err(fields.invalid(
+        key,
+        &text!(
+            "须以 trade_conf.order_prefix（{prefixes}）开头，得到 {number}",
+            "must begin with trade_conf.order_prefix ({prefixes}), got {number}"
+        ),
+    ))
+}
+
+/// The cashier of this request alone.
+fn staff_id(fields: &mut Fields) -> Result<Option<String>, Text> {
+    Ok(fields.text("staff_id", 64)?.filter(|id| !id.is_empty()))
 }
 
 fn platform(fields: &mut Fields) -> Result<Option<Platform>, Text> {
     Ok(fields
-        .integer("pay_platform", 1, 2)?
+        .kind("pay_platform", 2)?
         .and_then(Platform::from_number))
 }
 

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::{Config, Parsed};
 use crate::download;
-use crate::engine::{Callback, Engine, NotAccepted, Outcome};
+use crate::engine::{Callback, Engine, NotAccepted, Outcome, Refunded};
 use crate::fields::Fields;
 use crate::lock;
-use crate::model::{MAX_TRADE_NO, Order, OrderState, Payment, Platform, Refund, Report, TradeType};
+use crate::model::{
+    MAX_TRADE_NO, Order, OrderState, Payment, PendingOrder, Platform, Report, TradeType,
+};
+use crate::random;
 use crate::request;
 use crate::telemetry::Log;
 use crate::text::{Text, text};
@@ -99,11 +101,11 @@ pub struct Reply {
     pub message: String,
 }
 
-/// Order numbers count up to here within a second.
-const NUMBERS_PER_SECOND: i64 = 10_000;
+/// Digits of an order number that tell the time.
+const STAMP_DIGITS: usize = 12;
 
-/// Letters and digits of the part of an order number that stands for this register.
-const DEVICE_DIGITS: usize = 6;
+/// Letters and digits of an order number that are random.
+const RANDOM_DIGITS: usize = 10;
 
 /// A running library: one merchant, one journal, one pool of workers.
 pub struct Sdk {
@@ -220,6 +222,9 @@ impl Sdk {
         let message = match reason {
             Some(reason) => reason.pick(language).to_owned(),
             None if code == Code::OK => String::new(),
+            None if order.refunded().1 == "partial" => {
+                partly_refunded(&order).pick(language).to_owned()
+            }
             None if !order.message.is_empty() => order.message.clone(),
             None => state_in_words(order.state).pick(language).to_owned(),
         };
@@ -233,7 +238,7 @@ impl Sdk {
     /// Notes that the register has been given an order: until then a final one is listed by
     /// [`Sdk::pending_orders`] after a restart.
     pub fn told(&self, order: &Order) {
-        self.engine.told(order);
+        self.engine.told(order, true);
     }
 
     /// Reverses (trade type 1) or closes (2) an order. Blocks for at most `reverse_after_ms` plus
@@ -262,7 +267,7 @@ impl Sdk {
                 &asked,
                 wanted.or(asked.trade_type),
                 self.config.request_timeout,
-                &self.config.merchant.device_id,
+                &self.config.merchant,
             )
         })
     }
@@ -278,11 +283,11 @@ impl Sdk {
         })
     }
 
-    /// Asks about a refund. Blocks for at most the request timeout times the domains.
+    /// Asks about a refund, or, without its number, about all refunds of an order. Blocks for at most the request timeout times the domains.
     ///
     /// # Errors
     /// -1 the gateway refused or knows no such refund, -2 unknown, -3 the request is at fault.
-    pub fn query_refund(&self, json: &str) -> Result<Refund, Error> {
+    pub fn query_refund(&self, json: &str) -> Result<Refunded, Error> {
         self.call(|| {
             let asked = self
                 .read(json, request::refund_query)
@@ -296,24 +301,20 @@ impl Sdk {
     ///
     /// # Errors
     /// -3 when the journal can't be read.
-    pub fn pending_orders(&self) -> Result<Vec<Order>, Error> {
-        self.call(|| {
-            let orders = self.engine.pending().map_err(Error::internal)?;
-            Ok(orders.into_iter().map(|stored| stored.order).collect())
-        })
+    pub fn pending_orders(&self) -> Result<Vec<PendingOrder>, Error> {
+        self.call(|| self.engine.pending().map_err(Error::internal))
     }
 
-    /// An order number that is unique across registers and never goes back: prefix, six
-    /// characters for this register, `YYMMDDhhmmss` in China's time, a counter of four digits.
-    /// Blocks for one commit of the journal.
+    /// An order number that nobody else makes and that never goes back: prefix, `YYMMDDhhmmss` in
+    /// China's time, ten random letters and digits. Blocks for one commit of the journal.
     ///
     /// # Errors
     /// -3 when the prefix leaves no room or the journal can't be written.
     pub fn next_trade_no(&self) -> Result<String, Error> {
         self.call(|| {
-            let merchant = &self.config.merchant;
-            let prefix = merchant.order_prefix.as_deref().unwrap_or_default();
-            let room = MAX_TRADE_NO - DEVICE_DIGITS - 16;
+            let prefixes = &self.config.merchant.order_prefixes;
+            let prefix = prefixes.first().map_or("", String::as_str);
+            let room = MAX_TRADE_NO - STAMP_DIGITS - RANDOM_DIGITS;
             let length = prefix.chars().count();
             if length > room {
                 return Err(Error::internal(text!(
@@ -321,16 +322,14 @@ impl Sdk {
                     "trade_conf.order_prefix: at most {room} characters leave room for a number, got {length}"
                 )));
             }
-            let device = device_part(&[
-                &merchant.out_shop_id,
-                &merchant.device_id,
-                &merchant.machine_no,
-            ]);
-            let (second, counter) = self
-                .engine
-                .next_number(NUMBERS_PER_SECOND)
-                .map_err(Error::internal)?;
-            Ok(format!("{prefix}{device}{}{counter:04}", clock::stamp(second)))
+            loop {
+                let letters = random::letters(RANDOM_DIGITS).map_err(Error::internal)?;
+                let prefix = prefix.to_owned();
+                let number = move |second| format!("{prefix}{}{letters}", clock::stamp(second));
+                if let Some(number) = self.engine.next_number(number).map_err(Error::internal)? {
+                    return Ok(number);
+                }
+            }
         })
     }
 
@@ -419,7 +418,7 @@ impl Sdk {
             Box::new(move |order| {
                 callback(order);
                 if let Some(engine) = engine.upgrade() {
-                    engine.told(order);
+                    engine.told(order, false);
                 }
             })
         });
@@ -491,26 +490,21 @@ fn stopping() -> Error {
     Error::internal(text!("程序库正在停止", "the library is stopping"))
 }
 
-/// Six letters and digits that stand for this register.
-fn device_part(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    }
-    let digest = hash.finalize();
-    let number = digest
-        .iter()
-        .take(8)
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let mut rest = number;
-    (0..DEVICE_DIGITS)
-        .filter_map(|_| {
-            let digit = u32::try_from(rest % 36).ok()?;
-            rest /= 36;
-            char::from_digit(digit, 36)
-        })
-        .collect()
+/// Not a reason to charge the customer again.
+fn partly_refunded(order: &Order) -> Text {
+    let (back, _) = order.refunded();
+    let back = back.unwrap_or(0);
+    let kept = order.total_fee.unwrap_or(0) - back;
+    let (back, kept) = (yuan(back), yuan(kept));
+    text!(
+        "该订单已部分退款 {back} 元，实收 {kept} 元；不能撤单，剩余金额请用退款",
+        "{back} yuan of the order were refunded and {kept} are kept; it can't be reversed: refund what is left"
+    )
+}
+
+/// An amount for people.
+fn yuan(fen: i64) -> String {
+    format!("{}.{:02}", fen / 100, fen % 100)
 }
 
 /// What a code means when nobody said more.
@@ -529,19 +523,5 @@ fn state_in_words(state: OrderState) -> Text {
             "the number belongs to another payment: never cancel it"
         ),
         OrderState::NotFound => text!("没有这笔订单", "there is no such order"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registers_differ_in_their_part_of_the_number() {
-        let part = device_part(&["shop", "1", "mac"]);
-        assert_eq!(part.len(), DEVICE_DIGITS);
-        assert_eq!(part, device_part(&["shop", "1", "mac"]));
-        assert_ne!(part, device_part(&["shop", "2", "mac"]));
-        assert_ne!(part, device_part(&["shop1", "", "mac"]));
     }
 }

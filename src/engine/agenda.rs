@@ -184,18 +184,23 @@ mod tests {
     use super::*;
     use crate::engine::step::Track;
     use crate::gateway::OrderKey;
-    use crate::model::{Order, Platform, TradeType};
+    use crate::model::{Order, Origin, Platform, TradeType};
 
     fn due(turn: u64, after: Duration) -> Due {
         let now = Instant::now();
         let key = OrderKey {
             trade_no: "n".to_owned(),
-            platform: Platform::WeChat,
-            sub_platform: 100,
-            trade_type: TradeType::MicroPay,
+            platform: Some(Platform::WeChat),
+            sub_platform: Some(100),
+            trade_type: Some(TradeType::MicroPay),
             total_fee: None,
         };
-        let track = Track::accepted(Order::unknown("n"), TradeType::MicroPay, now);
+        let track = Track::accepted(
+            Order::unknown("n"),
+            Origin::default(),
+            TradeType::MicroPay,
+            now,
+        );
         Due {
             at: now + after,
             turn,

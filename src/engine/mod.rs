@@ -9,7 +9,7 @@ mod recover;
 mod step;
 mod sync;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -25,15 +25,18 @@ pub(crate) use self::pool::on_callback_thread;
 pub(crate) use self::step::Heard;
 use self::step::{Rules, Step, Task, Track};
 pub(crate) use self::sync::Outcome;
+pub use self::sync::Refunded;
 use crate::condition::Condition;
 use crate::config::{Config, GatewayConfig};
-use crate::gateway::cloudpay::CloudPay;
+use crate::gateway::cloudpay::{CloudPay, hex};
 use crate::gateway::epay123::Epay123;
 use crate::gateway::{Call, Gateway, OrderKey};
-use crate::http::{Failover, Http, HttpRequest};
-use crate::journal::{Accepted, Journal, StoredOrder};
+use crate::http::{Failover, Http, HttpRequest, HttpResponse, SendError};
+use crate::journal::{Accepted, Journal, StoredOrder, Ticket};
 use crate::lock;
-use crate::model::{Order, OrderState, Payment, TradeType};
+use crate::model::{
+    CodeKey, Marks, Order, OrderState, Origin, Payment, PendingOrder, Refunds, TradeType,
+};
 use crate::telemetry::{Monitor, Upload};
 use crate::text::{Text, text};
 
@@ -60,9 +63,12 @@ pub(crate) struct Engine {
     /// Counts the cancels: what was asked before one of an order that isn't in `live` may be
     /// answered out of date.
     cancels: AtomicU64,
-    /// Payment codes (their digests) of orders without a final state.
-    codes: Mutex<HashMap<[u8; 32], String>>,
+    codes: Mutex<Codes>,
+    code_key: CodeKey,
+    /// The gateway's clock: what its last `Date` said, and when that was.
+    gateway_clock: Mutex<Option<(i64, Instant)>>,
     unsent: AtomicUsize,
+    sendings: Sendings,
     agenda: Agenda,
     /// Dropped when the library stops.
     stop: Mutex<Option<Sender<()>>>,
@@ -151,14 +157,16 @@ pub(crate) enum NotAccepted {
 impl Engine {
     /// Opens the journal, starts the threads, and takes up what an earlier process left.
     pub(crate) fn start(config: &Config) -> Result<Arc<Self>, Text> {
-        let (gateway, merchant): (Box<dyn Gateway>, _) = match &config.gateway {
+        let (gateway, merchant, secret): (Box<dyn Gateway>, _, _) = match &config.gateway {
             GatewayConfig::CloudPay => (
                 Box::new(CloudPay::new(config.merchant.clone())),
                 format!("cloudpay {}", config.merchant.out_sub_mch_id),
+                config.merchant.authen_key.reveal(),
             ),
             GatewayConfig::Epay123(keys) => (
                 Box::new(Epay123::new(keys, &config.merchant)),
                 format!("epay123 {}", keys.mch_no),
+                keys.app_secret.reveal(),
             ),
         };
         let journal = Journal::open(config.journal_path.as_deref(), &merchant)?;
@@ -172,6 +180,7 @@ impl Engine {
                 submit_window: config.submit_window,
                 on_timeout: config.on_timeout,
                 reverse_after: config.reverse_after,
+                request_timeout: config.request_timeout,
                 language: config.language,
                 gateway: gateway.traits(),
             },
@@ -183,7 +192,10 @@ impl Engine {
             live: Mutex::default(),
             cancels: AtomicU64::new(0),
             codes: Mutex::default(),
+            code_key: CodeKey::new(secret),
+            gateway_clock: Mutex::default(),
             unsent: AtomicUsize::new(0),
+            sendings: Sendings::new(config.request_timeout),
             agenda: Agenda::default(),
             stop: Mutex::new(Some(stop)),
             stopped: stop_line.clone(),
@@ -237,14 +249,27 @@ impl Engine {
 
     /// Accepts a payment: after `Ok` it is in the journal and will be taken to its end. Blocks
     /// for one commit of the journal.
-    pub(crate) fn pay(self: &Arc<Self>, payment: Payment) -> Result<(), NotAccepted> {
+    pub(crate) fn pay(self: &Arc<Self>, mut payment: Payment) -> Result<(), NotAccepted> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(NotAccepted::Stopping);
         }
         let slot = self.reserve()?;
-        let code = payment.code.as_ref().map(|code| code.digest());
-        let announced = self.announce(&payment, code);
-        match self.offer(&payment, code)? {
+        payment.tag = Some(random_tag().map_err(NotAccepted::Refused)?);
+        let origin = Origin {
+            marks: Marks {
+                made_ms: self.gateway_now(),
+                ..self.gateway.marks(&payment)
+            },
+            domain: self.http.candidates().into_iter().next(),
+            time_expire: payment.time_expire,
+            ..Origin::default()
+        };
+        let code = payment
+            .code
+            .as_ref()
+            .map(|code| code.digest(&self.code_key));
+        let announced = self.announce(&payment, &origin, code);
+        match self.offer(&payment, &origin, code)? {
             Accepted::New => {
                 // Kept until a worker takes the payment up.
                 std::mem::forget(slot);
@@ -256,9 +281,15 @@ impl Engine {
     }
 
     /// Offers an order to the journal. A code that nothing is paid with is free again.
-    fn offer(&self, payment: &Payment, code: Option<[u8; 32]>) -> Result<Accepted, NotAccepted> {
+    fn offer(
+        &self,
+        payment: &Payment,
+        origin: &Origin,
+        code: Option<[u8; 32]>,
+    ) -> Result<Accepted, NotAccepted> {
         let claimed = self.claim_code(code, &payment.trade_no)?;
-        let accepted = self.journal.accept(payment).wait();
+        let dead = lock(&self.codes).dead(Instant::now());
+        let accepted = self.journal.accept(payment, origin, code, dead).wait();
         if claimed && !matches!(accepted, Ok(Accepted::New)) {
             self.release_code(code);
         }
@@ -281,7 +312,7 @@ impl Engine {
     /// whether this call is the first with it.
     fn claim_code(&self, code: Option<[u8; 32]>, trade_no: &str) -> Result<bool, NotAccepted> {
         let Some(code) = code else { return Ok(false) };
-        match lock(&self.codes).entry(code) {
+        match lock(&self.codes).orders.entry(code) {
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(trade_no.to_owned());
                 Ok(true)
@@ -301,21 +332,28 @@ impl Engine {
 
     fn release_code(&self, code: Option<[u8; 32]>) {
         if let Some(code) = code {
-            lock(&self.codes).remove(&code);
+            lock(&self.codes).orders.remove(&code);
         }
     }
 
     /// Makes an order known to the engine before the journal has it, so that nobody takes it for
     /// an earlier process's. It is busy: nobody acts on it yet. Calls with the same number come one
     /// after the other.
-    fn announce(&self, payment: &Payment, code: Option<[u8; 32]>) -> Announced<'_> {
+    fn announce(
+        &self,
+        payment: &Payment,
+        origin: &Origin,
+        code: Option<[u8; 32]>,
+    ) -> Announced<'_> {
         let key = OrderKey::of(payment);
         let mut order = Order::unknown(&payment.trade_no);
         order.platform = Some(payment.platform);
         order.trade_type = Some(payment.trade_type());
         order.total_fee = Some(payment.total_fee);
         order.state = OrderState::Paying;
-        let track = Track::accepted(order, payment.trade_type(), Instant::now());
+        order.refunds = Some(Refunds::default());
+        let now = Instant::now();
+        let track = Track::accepted(order, origin.clone(), payment.trade_type(), now);
         let live = Live::new(key, track);
         {
             let mut inner = live.lock();
@@ -346,6 +384,11 @@ impl Engine {
     /// Hands an accepted payment to the workers.
     fn launch(&self, live: Arc<Live>, payment: Payment) {
         lock(&self.live).insert(live.key.trade_no.clone(), Arc::clone(&live));
+        if payment.code.is_some() {
+            lock(&self.codes)
+                .accepted
+                .push_back((Instant::now(), payment.trade_no.clone()));
+        }
         {
             let mut inner = live.lock();
             inner.payment = Some(Box::new((payment, None)));
@@ -375,15 +418,18 @@ impl Engine {
             inner.busy = true;
             (inner.task, inner.track.epoch())
         };
-        let heard = self.exchange(live, task);
+        let may_go = task != Task::TakeBack || self.may_take_back(live);
+        let heard = may_go.then(|| self.exchange(live, task));
         let now = Instant::now();
         let mut inner = live.lock();
-        let step = if task == Task::Query && inner.track.epoch() != epoch {
+        let step = match heard {
+            None => inner.track.abandon_take_back(&self.rules, now),
             // A register's query was the last in time, and the order is to be taken back: this
             // answer is no fresh one.
-            inner.track.wait_for_the_gate(&self.rules, now)
-        } else {
-            inner.track.hear(task, heard, &self.rules, now)
+            Some(_) if task == Task::Query && inner.track.epoch() != epoch => {
+                inner.track.wait_for_the_gate(&self.rules, now)
+            }
+            Some(heard) => inner.track.hear(task, heard, &self.rules, now),
         };
         inner.busy = false;
         self.follow(live, inner, &step);
@@ -393,18 +439,32 @@ impl Engine {
     fn exchange(&self, live: &Live, task: Task) -> Heard {
         match task {
             Task::Pay => self.exchange_payment(live),
-            Task::Query => self.ask(&Call::QueryOrder(&live.key), Failover::Any),
+            Task::Query => self.ask_about(live),
             Task::TakeBack => {
                 let call = match live.key.trade_type {
-                    TradeType::MicroPay if self.rules.gateway.reverses => Call::Reverse(&live.key),
+                    Some(TradeType::MicroPay) if self.rules.gateway.reverses => {
+                        Call::Reverse(&live.key)
+                    }
                     _ => Call::CloseOrder(&live.key),
                 };
+                self.sendings.note(&live.key.trade_no);
                 self.ask(&call, Failover::NotSent)
             }
         }
     }
 
-    /// Sends a payment: signed once, the same bytes every time.
+    /// Asks for an order, first of all the domain that may have taken the payment.
+    fn ask_about(&self, live: &Live) -> Heard {
+        let call = Call::QueryOrder(&live.key);
+        let domain = live.lock().track.origin.domain.clone();
+        match self.gateway.encode(&call) {
+            Ok(request) => self.send(&call, &request, Failover::Any, domain.as_deref()),
+            Err(reason) => Heard::NotSent(reason),
+        }
+    }
+
+    /// Sends a payment: signed once, the same bytes every time. Where it may have arrived before, it
+    /// goes to that domain alone.
     fn exchange_payment(&self, live: &Live) -> Heard {
         let taken = live.lock().payment.take();
         let Some(mut kept) = taken else {
@@ -425,40 +485,107 @@ impl Engine {
                 }
             },
         };
-        live.lock().track.sending(Instant::now());
-        let heard = self.send(&call, request, Failover::NotSent);
+        let heard = self.send_payment(live, &call, request);
         live.lock().payment = Some(kept);
+        heard
+    }
+
+    /// Tries the domains one after the other, as long as nothing was sent. Before one is tried, it
+    /// stands in the journal: only it can say later that there is no such payment.
+    fn send_payment(&self, live: &Live, call: &Call<'_>, request: &HttpRequest) -> Heard {
+        let (written, again) = {
+            let inner = live.lock();
+            (inner.track.origin.domain.clone(), inner.track.resending())
+        };
+        let domains = match (again, &written) {
+            (true, Some(domain)) => vec![domain.clone()],
+            _ => self.http.candidates(),
+        };
+        let mut written = written;
+        let mut heard = Heard::NotSent(text!("没有可用域名", "no domain"));
+        let began = Instant::now();
+        for domain in domains {
+            if written.as_ref() != Some(&domain) {
+                let noted = self.journal.record_domain(&live.key.trade_no, &domain);
+                if let Err(reason) = noted.wait() {
+                    heard = Heard::NotSent(reason);
+                    break;
+                }
+                written = Some(domain.clone());
+            }
+            live.lock().track.sending(&domain, Instant::now());
+            let answer = self.http.post_to(&domain, request);
+            heard = self.judge(call, answer, began, &domain);
+            if !matches!(heard, Heard::NotSent(_)) {
+                break;
+            }
+        }
+        crate::telemetry::log_exchange(call, &heard, began.elapsed());
         heard
     }
 
     /// Encodes, sends and judges a call.
     fn ask(&self, call: &Call<'_>, failover: Failover) -> Heard {
         match self.gateway.encode(call) {
-            Ok(request) => self.send(call, &request, failover),
+            Ok(request) => self.send(call, &request, failover, None),
             Err(reason) => Heard::NotSent(reason),
         }
     }
 
-    fn send(&self, call: &Call<'_>, request: &HttpRequest, failover: Failover) -> Heard {
+    fn send(
+        &self,
+        call: &Call<'_>,
+        request: &HttpRequest,
+        failover: Failover,
+        first: Option<&str>,
+    ) -> Heard {
         let began = Instant::now();
-        let note = |heard: &Heard, domain: &str| {
-            if self.monitor.note(call, heard, domain, began.elapsed()) {
-                let _ = self.monitor_full.try_send(());
-            }
-        };
-        let answer = self.http.post(request, failover, |domain, error| {
-            note(&Heard::from(error.clone()), domain);
+        let answer = self.http.post(request, failover, first, |domain, error| {
+            self.note(call, &Heard::from(error.clone()), domain, began);
         });
         let heard = match answer {
             Ok(response) => {
-                let heard = Heard::Answer(self.gateway.decode(call, &response));
-                note(&heard, &response.domain);
-                heard
+                let domain = response.domain.clone();
+                self.judge(call, Ok(response), began, &domain)
             }
+            // Every domain was noted.
             Err(error) => Heard::from(error),
         };
         crate::telemetry::log_exchange(call, &heard, began.elapsed());
         heard
+    }
+
+    /// What came of an exchange with this domain; the monitor is told.
+    fn judge(
+        &self,
+        call: &Call<'_>,
+        answer: Result<HttpResponse, SendError>,
+        began: Instant,
+        domain: &str,
+    ) -> Heard {
+        let heard = match answer {
+            Ok(response) => {
+                if let Some(date_ms) = response.date_ms {
+                    *lock(&self.gateway_clock) = Some((date_ms, Instant::now()));
+                }
+                Heard::Answer(self.gateway.decode(call, &response))
+            }
+            Err(error) => Heard::from(error),
+        };
+        self.note(call, &heard, domain, began);
+        heard
+    }
+
+    fn note(&self, call: &Call<'_>, heard: &Heard, domain: &str, began: Instant) {
+        if self.monitor.note(call, heard, domain, began.elapsed()) {
+            let _ = self.monitor_full.try_send(());
+        }
+    }
+
+    /// What the gateway's clock says now, in ms since 1970, where it has ever been heard.
+    fn gateway_now(&self) -> Option<i64> {
+        let (date_ms, then) = (*lock(&self.gateway_clock))?;
+        Some(date_ms + i64::try_from(then.elapsed().as_millis()).ok()?)
     }
 
     /// A call that is neither logged nor monitored: the monitor's own.
@@ -467,7 +594,7 @@ impl Engine {
             Ok(request) => request,
             Err(reason) => return Heard::NotSent(reason),
         };
-        match self.http.post(&request, failover, |_, _| {}) {
+        match self.http.post(&request, failover, None, |_, _| {}) {
             Ok(response) => Heard::Answer(self.gateway.decode(call, &response)),
             Err(error) => Heard::from(error),
         }
@@ -486,8 +613,7 @@ impl Engine {
         if !inner.track.keeps_request(now) {
             inner.payment = None;
         }
-        let written = (step.changed || inner.unrecorded)
-            .then(|| self.journal.record(&order, inner.track.watch_until_ms()));
+        let written = (step.changed || inner.unrecorded).then(|| self.write(&order, &inner.track));
         inner.writing += u32::from(written.is_some());
         if order.state.is_final() {
             let code = inner.code.take();
@@ -524,6 +650,11 @@ impl Engine {
             self.retire(live);
         }
         order
+    }
+
+    fn write(&self, order: &Order, track: &Track) -> Ticket<()> {
+        self.journal
+            .record(order, &track.origin, track.watch_until_ms())
     }
 
     /// Puts the order on the schedule; a payment that is due now goes straight to the workers.
@@ -572,27 +703,53 @@ impl Engine {
     }
 
     /// The journal's list of orders the register should look at.
-    pub(crate) fn pending(&self) -> Result<Vec<StoredOrder>, Text> {
-        let mut orders = self.journal.pending().wait()?;
-        for stored in &mut orders {
-            if let Some(live) = self.find_live(&stored.order.trade_no) {
-                stored.order = live.lock().track.order.clone();
-                stored.order.content = None;
-                stored.order.mch_key = None;
+    pub(crate) fn pending(&self) -> Result<Vec<PendingOrder>, Text> {
+        let orders = self.journal.pending().wait()?;
+        let pending = orders.into_iter().map(|stored| {
+            let mut order = stored.order;
+            if let Some(live) = self.find_live(&order.trade_no) {
+                let refunds = order.refunds;
+                order = live.lock().track.order.clone();
+                order.content = None;
+                order.mch_key = None;
+                order.refunds = refunds;
             }
+            PendingOrder {
+                why: match order.state.is_final() {
+                    _ if order.late => "late",
+                    false if order.reopened => "reopened",
+                    false => "unknown",
+                    true if !stored.told || order.recovered => "untold",
+                    true => "refund_open",
+                },
+                since_ms: stored.final_ms.unwrap_or(stored.created_ms),
+                order,
+            }
+        });
+        Ok(pending.collect())
+    }
+
+    /// Lets an order under way know what the journal knows of its refunds now.
+    fn renew_refunds(&self, trade_no: &str) {
+        if let Some(live) = self.find_live(trade_no)
+            && let Ok(Some(stored)) = self.journal.find_order(trade_no).wait()
+        {
+            live.lock().track.order.refunds = stored.order.refunds;
         }
-        Ok(orders)
     }
 
-    /// The next order number's second and counter.
-    pub(crate) fn next_number(&self, counters_per_second: i64) -> Result<(i64, i64), Text> {
-        self.journal.next_number(counters_per_second).wait()
+    /// An order number that nobody has had: see [`Journal::next_number`].
+    pub(crate) fn next_number(
+        &self,
+        number: impl FnOnce(i64) -> String + Send + 'static,
+    ) -> Result<Option<String>, Text> {
+        self.journal.next_number(number).wait()
     }
 
-    /// Notes that the register has been told an order's final state.
-    pub(crate) fn told(&self, order: &Order) {
+    /// Notes that the register has been told an order's final state; `asked`: because it asked.
+    pub(crate) fn told(&self, order: &Order, asked: bool) {
         if order.state.is_final() {
-            self.journal.reported(&order.trade_no);
+            self.journal.told(&order.trade_no, asked);
         }
     }
 
@@ -643,9 +800,12 @@ impl Engine {
         let _ = joiner.join();
         self.wait_for_calls(Instant::now() + AFTER_CUT);
         let stopped = self.notifier.stop(deadline.max(Instant::now() + AFTER_CUT));
+        let dead = lock(&self.codes).dead(Instant::now());
+        // The next start wipes what this one can't.
+        let _ = self.journal.wipe_codes(dead).wait();
         self.journal.close();
         lock(&self.live).clear();
-        lock(&self.codes).clear();
+        *lock(&self.codes) = Codes::default();
         stopped
     }
 
@@ -717,6 +877,71 @@ impl Drop for Announced<'_> {
         drop((inner, orders));
         self.live.changed.notify_all();
     }
+}
+
+/// Payment codes, by their keyed digests.
+#[derive(Default)]
+struct Codes {
+    /// Those of orders without a final state.
+    orders: HashMap<[u8; 32], String>,
+    /// Orders whose code's digest is in the journal, and since when it is alive.
+    accepted: VecDeque<(Instant, String)>,
+}
+
+impl Codes {
+    /// The orders whose code is dead by now: its digest needn't be kept.
+    fn dead(&mut self, now: Instant) -> Vec<String> {
+        let alive = |at: &Instant| now.saturating_duration_since(*at) < step::CODE_DEAD;
+        let count = self
+            .accepted
+            .iter()
+            .take_while(|(at, _)| !alive(at))
+            .count();
+        self.accepted.drain(..count).map(|(_, no)| no).collect()
+    }
+}
+
+/// When refunds and reverses were last sent. Until such a sending is over, its absence at the
+/// gateway proves nothing. By the monotonic clock; what an earlier process sent counts from the
+/// start of this one.
+struct Sendings {
+    started: Instant,
+    over_after: Duration,
+    last: Mutex<HashMap<String, Instant>>,
+}
+
+impl Sendings {
+    fn new(request_timeout: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            over_after: step::CODE_DEAD + request_timeout,
+            last: Mutex::default(),
+        }
+    }
+
+    /// This number is about to be sent.
+    fn note(&self, number: &str) {
+        let now = Instant::now();
+        let mut last = lock(&self.last);
+        last.retain(|_, sent| now.duration_since(*sent) < self.over_after);
+        last.insert(number.to_owned(), now);
+    }
+
+    /// When it was last sent, or may have been.
+    fn last(&self, number: &str) -> Instant {
+        let sent = lock(&self.last).get(number).copied();
+        sent.unwrap_or(self.started)
+    }
+
+    /// Whether a sending at that time is over.
+    fn is_over(&self, sent: Instant) -> bool {
+        sent.elapsed() >= self.over_after
+    }
+}
+
+/// 16 hex characters from the operating system's random source.
+fn random_tag() -> Result<String, Text> {
+    Ok(hex(&crate::random::bytes::<8>()?).to_ascii_lowercase())
 }
 
 /// A place among the unsent payments; given back when dropped.

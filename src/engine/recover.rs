@@ -1,5 +1,6 @@
 //! Taking up what an earlier process left: after a crash, a power cut, or an ordinary exit.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,14 @@ impl Engine {
                 "taking up orders of an earlier process"
             );
         }
+        let mut codes = HashMap::new();
+        for (code, trade_no) in self.journal.codes().wait()? {
+            // No clock tells how old they are: they are alive from now on.
+            lock(&self.codes)
+                .accepted
+                .push_back((now, trade_no.clone()));
+            codes.insert(trade_no, code);
+        }
         for stored in orders {
             let watched = stored.order.state.is_final();
             let age = stored.age(now_ms);
@@ -31,6 +40,12 @@ impl Engine {
             );
             let live = Arc::new(live_from(stored, now_ms, now));
             let mut inner = live.lock();
+            if let Some(code) = codes.remove(&live.key.trade_no).filter(|_| !watched) {
+                lock(&self.codes)
+                    .orders
+                    .insert(code, live.key.trade_no.clone());
+                inner.code = Some(code);
+            }
             let step = if watched {
                 inner.track.resume_watch(left, now)
             } else {
@@ -51,11 +66,17 @@ pub(super) fn live_from(stored: StoredOrder, now_ms: i64, now: Instant) -> Live 
     let settled_for = stored.final_for(now_ms);
     let key = OrderKey {
         trade_no: stored.order.trade_no.clone(),
-        platform: stored.platform,
-        sub_platform: stored.sub_platform,
-        trade_type: stored.trade_type,
+        platform: Some(stored.platform),
+        sub_platform: Some(stored.sub_platform),
+        trade_type: Some(stored.trade_type),
         total_fee: Some(stored.total_fee),
     };
-    let track = Track::resting(stored.order, stored.trade_type, settled_for, now);
+    let track = Track::resting(
+        stored.order,
+        stored.origin,
+        stored.trade_type,
+        settled_for,
+        now,
+    );
     Live::new(key, track)
 }

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::config::{OnTimeout, Polling};
 use crate::gateway::{Answer, OrderFacts, Traits, Verdict};
 use crate::http::SendError;
-use crate::model::{Evidence, Order, OrderState, Source, TradeType};
+use crate::model::{Evidence, Maker, Order, OrderState, Origin, Source, TradeType};
 use crate::text::{Language, Text, text};
 
 /// The first poll comes this long after the payment was sent…
@@ -23,6 +23,16 @@ const BUSY_WAIT: Duration = Duration::from_secs(3);
 const MISSING_GAP: Duration = Duration::from_millis(1_500);
 /// A payment code older than this is not sent again.
 const CODE_LIFE: Duration = Duration::from_secs(60);
+/// A payment code that was accepted so long ago can't be paid with any more.
+pub(super) const CODE_DEAD: Duration = Duration::from_secs(65);
+/// A sending whose answer never came is over so long after the request's time-out.
+const SENDING_OVER: Duration = Duration::from_secs(5);
+/// How long a QR code can be paid that has no end of its own.
+const SHOWN_LIFE: Duration = Duration::from_secs(2 * 3600);
+/// No QR code is paid after this.
+const LONGEST_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long an order that ended without payment is looked at while it is called "under way".
+const UNDER_WAY: Duration = Duration::from_secs(24 * 3600);
 /// Backoff of a payment that could not be sent: doubling, up to the last.
 const RETRY: [Duration; 4] = [
     Duration::from_millis(500),
@@ -62,6 +72,7 @@ pub(crate) struct Rules {
     pub(crate) submit_window: Duration,
     pub(crate) on_timeout: OnTimeout,
     pub(crate) reverse_after: Duration,
+    pub(crate) request_timeout: Duration,
     pub(crate) language: Language,
     pub(crate) gateway: Traits,
 }
@@ -152,9 +163,13 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Track {
     pub(crate) order: Order,
+    pub(crate) origin: Origin,
     trade_type: TradeType,
     stage: Stage,
+    /// When it was accepted; after a restart, when it was taken up again.
     accepted: Instant,
+    /// Whether this process accepted it.
+    accepted_here: bool,
     /// When a byte of the last pay request may have left.
     last_pay: Option<Instant>,
     /// When that request was over. The gateway may have had it only then.
@@ -167,40 +182,54 @@ pub(crate) struct Track {
     seen: bool,
     /// Whether the gateway has done a reverse or a close.
     taken_back: bool,
-    /// Whether it has ever been proven paid: then only the order itself says that it is over.
-    was_paid: bool,
     /// Counts the sendings and the attempts to take it back: what was asked before the last of
     /// them may be answered out of date.
     epoch: u32,
     /// Authentic "no such order" in a row, and when the last one counted.
     missing: u32,
     missing_at: Option<Instant>,
+    /// Those of them that came when neither sending nor code could come to anything any more.
+    gone: u32,
+    /// The only sending was refused because there is an order under this number.
+    number_used: bool,
     /// A refusal that one more query has to confirm.
     refusal: Option<Text>,
     /// The gateway's words to the last reverse or close that it refused.
     take_back_refusal: Option<Text>,
     tries: u32,
+    /// Since when an order that was paid and then reversed has been called paid again.
+    paid_again: Option<Instant>,
     window_end: Instant,
     /// Since when the gateway has said, without interruption, that it isn't paid and won't be.
     unpaid_since: Option<Instant>,
     watch_from: Instant,
     watch_until: Instant,
     watch_until_ms: Option<i64>,
+    /// Whether the last answer about an order that ended without payment said "under way".
+    under_way: bool,
+    /// After a restart: nothing has been heard of it yet.
+    unheard: bool,
 }
 
 impl Track {
     /// A payment just accepted: to be sent now.
-    pub(crate) fn accepted(order: Order, trade_type: TradeType, now: Instant) -> Self {
+    pub(crate) fn accepted(
+        order: Order,
+        origin: Origin,
+        trade_type: TradeType,
+        now: Instant,
+    ) -> Self {
         Self {
             seen: order
                 .evidence
                 .as_ref()
                 .is_some_and(|evidence| evidence.source == Source::Gateway),
-            was_paid: order.time_end.is_some(),
             order,
+            origin,
             trade_type,
             stage: Stage::Submit,
             accepted: now,
+            accepted_here: true,
             last_pay: None,
             pay_over: None,
             resendable: true,
@@ -209,14 +238,19 @@ impl Track {
             epoch: 0,
             missing: 0,
             missing_at: None,
+            gone: 0,
+            number_used: false,
             refusal: None,
             take_back_refusal: None,
             tries: 0,
+            paid_again: None,
             window_end: now,
             unpaid_since: None,
             watch_from: now,
             watch_until: now,
             watch_until_ms: None,
+            under_way: false,
+            unheard: false,
         }
     }
 
@@ -225,12 +259,14 @@ impl Track {
     /// unknown: then it may have been sent by another process just now.
     pub(crate) fn resting(
         order: Order,
+        origin: Origin,
         trade_type: TradeType,
         final_for: Duration,
         now: Instant,
     ) -> Self {
-        let mut track = Self::accepted(order, trade_type, now);
+        let mut track = Self::accepted(order, origin, trade_type, now);
         track.stage = Stage::Rest;
+        track.accepted_here = false;
         track.resendable = false;
         track.last_pay = Some(now.checked_sub(final_for).unwrap_or(now));
         track
@@ -248,13 +284,20 @@ impl Track {
         }
     }
 
-    /// Takes up the watch over an order that ended without payment, for what is left of it.
+    /// Takes up the watch over an order that ended without payment, for what is left of it. Where
+    /// nothing is left, it is asked about once.
     pub(crate) fn resume_watch(&mut self, left: Duration, now: Instant) -> Step {
-        self.watch(now, now + left);
+        self.watch(now, now + left.min(UNDER_WAY));
+        self.unheard = true;
         Step {
             next: Some((now, Task::Query)),
             ..Step::default()
         }
+    }
+
+    /// Whether the payment is due to be sent a second time.
+    pub(crate) fn resending(&self) -> bool {
+        self.stage == Stage::Resend
     }
 
     /// Whether the payment has not left this machine yet.
@@ -281,6 +324,12 @@ impl Track {
         )
     }
 
+    /// Whether an order that was paid and then reversed is called paid again, and nobody knows yet
+    /// whether that is old news.
+    pub(crate) fn in_doubt(&self) -> bool {
+        self.paid_again.is_some()
+    }
+
     /// Answers to queries of another epoch are out of date.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
@@ -296,8 +345,9 @@ impl Track {
         self.take_back_refusal.as_ref()
     }
 
-    /// Notes that the pay request is about to be written.
-    pub(crate) fn sending(&mut self, now: Instant) {
+    /// Notes that the pay request is about to be written to this domain.
+    pub(crate) fn sending(&mut self, domain: &str, now: Instant) {
+        self.origin.domain = Some(domain.to_owned());
         // Pessimistic on purpose: `hear` takes it back when nothing was sent.
         self.last_pay = Some(now);
         self.epoch = self.epoch.wrapping_add(1);
@@ -305,6 +355,9 @@ impl Track {
 
     /// What came of the exchange for `task`.
     pub(crate) fn hear(&mut self, task: Task, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        if let Heard::Answer(answer) = &heard {
+            self.date(&answer.evidence, now);
+        }
         match task {
             Task::Pay => {
                 self.pay_over = Some(now);
@@ -330,10 +383,25 @@ impl Track {
         // Nobody sends what somebody wants back.
         self.resendable = false;
         self.tries = 0;
-        self.missing = 0;
-        self.missing_at = None;
+        self.found();
         self.take_back_refusal = None;
         self.wait_for_the_gate(rules, now)
+    }
+
+    /// The order was accepted when the gateway's clock said this.
+    fn date(&mut self, evidence: &Evidence, now: Instant) {
+        if !self.accepted_here || self.origin.marks.made_ms.is_some() {
+            return;
+        }
+        let since = i64::try_from(now.duration_since(self.accepted).as_millis()).unwrap_or(0);
+        self.origin.marks.made_ms = evidence.gateway_ms.map(|date| date - since);
+    }
+
+    /// Whatever was missed of the order so far doesn't count.
+    fn found(&mut self) {
+        self.missing = 0;
+        self.missing_at = None;
+        self.gone = 0;
     }
 
     /// What is due when it has begun to be taken back: the fresh query, once the gate has passed.
@@ -366,43 +434,53 @@ impl Track {
                 return self.sent_without_result(&reason, None, rules, now);
             }
         };
+        // The answer to the only sending is about this payment.
+        let only = !self.resent;
         match verdict {
             Verdict::Order(facts) if facts.state != OrderState::NotFound => {
                 self.enter_window(rules, now);
-                self.learn(*facts, evidence, rules, now)
+                self.origin.ours |= only;
+                self.hear_order(*facts, evidence, rules, now)
             }
-            Verdict::Reentry(description) => {
-                let message = text!(
-                    "订单号已被另一笔支付使用，切勿撤单",
-                    "this order number belongs to another payment: never cancel it"
-                );
-                let message = join(&message, &description);
+            Verdict::Reentry(description) if only => {
+                let message = join(&reentry(), &description);
                 self.finish(OrderState::Reentry, &message, evidence, rules, now)
             }
-            Verdict::Refused(description) if !self.resent => {
-                self.finish(OrderState::Failed, &description, evidence, rules, now)
+            Verdict::Refused(description) if only => {
+                self.refused(description, evidence, rules, now)
             }
             Verdict::AskAgain => {
                 self.seen = true;
-                self.enter_window(rules, now);
-                Step {
-                    next: Some((now, Task::Query)),
-                    ..Step::default()
-                }
+                self.origin.ours |= only;
+                self.query_now(rules, now)
             }
-            // Unsigned, or in answer to a second sending: one query has to confirm it.
-            Verdict::RefusedUnsigned(description) | Verdict::Refused(description) => {
+            // Unsigned: one query has to confirm it.
+            Verdict::RefusedUnsigned(description) if only => {
                 self.refusal = Some(description);
-                self.missing = 0;
-                self.missing_at = None;
-                self.enter_window(rules, now);
-                Step {
-                    next: Some((now, Task::Query)),
-                    ..Step::default()
-                }
+                self.origin.ours = true;
+                self.found();
+                self.query_now(rules, now)
+            }
+            // Only the order itself tells whose it is. And that a second sending was refused proves
+            // nothing about the first.
+            Verdict::NumberUsed(_)
+            | Verdict::Reentry(_)
+            | Verdict::RefusedUnsigned(_)
+            | Verdict::Refused(_) => {
+                self.number_used = only;
+                self.query_now(rules, now)
             }
             Verdict::Busy(reason) => self.sent_without_result(&reason, Some(BUSY_WAIT), rules, now),
             other => self.sent_without_result(&other.reason(), None, rules, now),
+        }
+    }
+
+    /// It was sent, and has to be asked about at once.
+    fn query_now(&mut self, rules: &Rules, now: Instant) -> Step {
+        self.enter_window(rules, now);
+        Step {
+            next: Some((now, Task::Query)),
+            ..Step::default()
         }
     }
 
@@ -469,26 +547,11 @@ impl Track {
             }
         };
         match verdict {
-            // The gateway has it, the platform doesn't: for a QR code that nobody has scanned yet
-            // that is so by nature.
-            Verdict::Order(facts) if facts.state == OrderState::NotFound => {
-                let void = self.order.state != OrderState::CodeReady;
-                self.not_found(void, evidence, rules, now)
-            }
-            Verdict::Order(facts) => {
-                self.missing = 0;
-                self.missing_at = None;
-                // It arrived: there is nothing left to send.
-                self.resendable = false;
-                if self.stage == Stage::Resend {
-                    self.stage = Stage::Poll;
-                }
-                self.learn(*facts, evidence, rules, now)
-            }
+            Verdict::Order(facts) => self.hear_order(*facts, evidence, rules, now),
             Verdict::NotFound => self.not_found(false, evidence, rules, now),
             Verdict::RefusedUnsigned(description) => match self.refusal.take() {
-                Some(refusal) if rules.gateway.unpaid_is_final => {
-                    self.finish(OrderState::Failed, &refusal, evidence, rules, now)
+                Some(refusal) if rules.gateway.unpaid_is_final && self.took_it(&evidence) => {
+                    self.refused(refusal, evidence, rules, now)
                 }
                 refusal => {
                     self.refusal = refusal;
@@ -500,12 +563,149 @@ impl Track {
         }
     }
 
-    /// An authentic "no such order". A single one may overtake the payment; two in a row mean
-    /// that it never arrived. Of an order that the gateway has known they mean nothing, unless it
-    /// is `void` at the platform, or was taken back; of one that was paid they never do.
+    /// An authentic answer about an order under this number: whose is it?
+    fn hear_order(
+        &mut self,
+        facts: OrderFacts,
+        evidence: Evidence,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        let maker = match self.origin.marks.maker(&facts.marks) {
+            Maker::Unproven if self.origin.ours => Maker::Us,
+            maker => maker,
+        };
+        match (maker, facts.state) {
+            (Maker::Another, _) => self.anothers(evidence, rules, now),
+            // The gateway has it, the platform doesn't: for a QR code that nobody has scanned yet
+            // that is so by nature.
+            (_, OrderState::NotFound) => {
+                let void = self.order.state != OrderState::CodeReady;
+                self.not_found(void, evidence, rules, now)
+            }
+            (Maker::Unproven, state) if !state.is_unpaid() => self.unproven(evidence, rules, now),
+            _ => {
+                let proven = maker == Maker::Us && !self.origin.ours;
+                self.origin.ours |= proven;
+                self.arrived();
+                let mut step = self.learn(facts, evidence, rules, now);
+                step.changed |= proven;
+                step
+            }
+        }
+    }
+
+    /// There is an order: there is nothing left to send.
+    fn arrived(&mut self) {
+        self.found();
+        self.resendable = false;
+        if self.stage == Stage::Resend {
+            self.stage = Stage::Poll;
+        }
+    }
+
+    /// The order under this number is another register's.
+    fn anothers(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
+        tracing::warn!(
+            out_trade_no = %self.order.trade_no,
+            "the order under this number was made by another register"
+        );
+        if self.order.state.is_final() {
+            return self.nothing_learnt(&reentry(), None, rules, now);
+        }
+        self.finish(OrderState::Reentry, &reentry(), evidence, rules, now)
+    }
+
+    /// There is an order under this number, and nothing tells whose. It is not told as paid, its QR
+    /// code is not shown, and it is not taken back.
+    fn unproven(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
+        if self.number_used {
+            return self.anothers(evidence, rules, now);
+        }
+        self.arrived();
+        self.seen = true;
+        let reason = text!(
+            "网关有此单号的订单，但不能证明是本机的",
+            "there is an order under this number, but nothing proves that it is this register's"
+        );
+        if self.origin.provisional && self.order.state == OrderState::Failed {
+            return self.reopen(OrderState::Unknown, reason, rules, now);
+        }
+        let before = self.order.state;
+        if !before.is_final() {
+            self.order.state = OrderState::Unknown;
+        }
+        let mut step = self.nothing_learnt(&reason, None, rules, now);
+        step.changed |= self.order.state != before;
+        step
+    }
+
+    /// What had failed for want of an order is not over after all.
+    fn reopen(&mut self, state: OrderState, reason: Text, rules: &Rules, now: Instant) -> Step {
+        self.order.state = state;
+        self.order.reopened = true;
+        self.order.message = reason.pick(rules.language).to_owned();
+        self.origin.provisional = false;
+        self.watch_until_ms = None;
+        let mut step = if self.taking_back() {
+            self.nothing_learnt(&reason, None, rules, now)
+        } else {
+            self.stage = Stage::Poll;
+            self.tries = 0;
+            self.window_end = now + rules.polling(self.trade_type).window();
+            self.poll_again(rules, now, None)
+        };
+        step.changed = true;
+        step.news = true;
+        step
+    }
+
+    /// Whether an answer comes from the domain that may have taken the payment: it alone can say
+    /// that there is none.
+    fn took_it(&self, evidence: &Evidence) -> bool {
+        self.origin
+            .domain
+            .as_ref()
+            .is_none_or(|domain| *domain == evidence.domain)
+    }
+
+    /// From when on nothing can come of the payment that isn't there by now: the code is dead, and
+    /// the last sending is over.
+    fn settled_at(&self, rules: &Rules) -> Instant {
+        let sent = self.last_pay.unwrap_or(self.accepted);
+        let sending_over = sent + rules.request_timeout + SENDING_OVER;
+        match self.trade_type {
+            TradeType::MicroPay => sending_over.max(self.accepted + CODE_DEAD),
+            // Nobody has ever seen the code.
+            TradeType::ScanCode if self.order.code_url.is_none() => self.accepted,
+            TradeType::ScanCode => sending_over.max(self.accepted + self.shown_life()),
+        }
+    }
+
+    /// How long a QR code that was shown can be paid. Without the gateway's clock a short life is
+    /// not believed.
+    fn shown_life(&self) -> Duration {
+        let Some(end) = self.origin.time_expire else {
+            return SHOWN_LIFE;
+        };
+        let life = |from_ms: i64| {
+            let ms = end.saturating_mul(1000).saturating_sub(from_ms);
+            Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LONGEST_LIFE)
+        };
+        match self.origin.marks.made_ms {
+            Some(made_ms) => life(made_ms),
+            None => life(clock::now_ms()).max(SHOWN_LIFE),
+        }
+    }
+
+    /// An authentic "no such order". A single one may overtake the payment; two in a row mean that
+    /// it had not arrived. That it never will is only certain when neither sending nor code can come
+    /// to anything any more. Of an order that the gateway has known they mean nothing, unless it is
+    /// `void` at the platform, or was taken back; of one that was paid they never do.
     fn not_found(&mut self, void: bool, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
-        let known = self.was_paid || self.seen && !void && !self.taken_back;
+        let known = self.origin.was_paid || self.seen && !void && !self.taken_back;
         if known
+            && self.origin.ours
             && self.order.state == OrderState::CodeReady
             && let Some(step) = self.go_on_taking_back(self.order.state, rules, now, false)
         {
@@ -518,34 +718,48 @@ impl Track {
             let reason = text!("网关查无此订单", "the gateway finds no such order");
             return self.nothing_learnt(&reason, None, rules, now);
         }
+        if !self.took_it(&evidence) {
+            let domain = self.origin.domain.as_deref().unwrap_or_default();
+            let reason = text!(
+                "只有接收支付请求的 {domain} 能说没有此订单",
+                "only {domain}, which took the payment, can say that there is no such order"
+            );
+            return self.nothing_learnt(&reason, None, rules, now);
+        }
         if let Some(refusal) = self.refusal.take() {
-            return self.finish(OrderState::Failed, &refusal, evidence, rules, now);
+            return self.refused(refusal, evidence, rules, now);
+        }
+        if self.stage == Stage::Rest {
+            // Taken up again: it is asked about until that is certain.
+            self.stage = Stage::Reconcile;
+            self.tries = 0;
         }
         let apart = self
             .missing_at
             .or(self.last_pay)
             .is_none_or(|last| now.duration_since(last) >= MISSING_GAP);
+        let settled_at = self.settled_at(rules);
         if apart {
             self.missing = self.missing.saturating_add(1);
+            self.gone = self.gone.saturating_add(u32::from(now >= settled_at));
             self.missing_at = Some(now);
         }
-        if self.missing < 2 {
-            let reason = text!("网关尚无此订单", "the gateway has no such order yet");
-            return self.nothing_learnt(&reason, Some(FIRST_POLL), rules, now);
-        }
-        if !self.seen
+        if self.missing >= 2
+            && !self.seen
             && rules.gateway.resends
             && self.stage == Stage::Poll
             && self.keeps_request(now)
         {
             self.stage = Stage::Resend;
             self.resent = true;
-            self.missing = 0;
-            self.missing_at = None;
+            self.found();
             return Step {
                 next: Some((now, Task::Pay)),
                 ..Step::default()
             };
+        }
+        if self.gone < 2 {
+            return self.wait_for_absence(settled_at, rules, now);
         }
         let reason = if self.seen {
             text!(
@@ -558,7 +772,30 @@ impl Track {
                 "the payment never reached the gateway, the customer was not charged"
             )
         };
+        self.origin.provisional = true;
         self.finish(OrderState::Failed, &reason, evidence, rules, now)
+    }
+
+    /// There is no such order yet, and nobody can say that there won't be: asked again in the usual
+    /// rhythm, and as soon as it can be said.
+    fn wait_for_absence(&mut self, settled_at: Instant, rules: &Rules, now: Instant) -> Step {
+        let left = settled_at.saturating_duration_since(now).as_secs() + 1;
+        let reason = text!(
+            "网关还没有此订单，支付请求可能仍在途中；最多 {left} 秒后有定论，在此之前不要交付商品，也不要再次收款",
+            "the gateway has no such order yet, and the payment may still be on its way; certain in {left} s at most: until then no goods and no second payment"
+        );
+        let soon = self.missing < 2 || self.gone > 0;
+        let mut step = self.nothing_learnt(&reason, soon.then_some(FIRST_POLL), rules, now);
+        if let Some((at, Task::Query)) = &mut step.next
+            && matches!(self.stage, Stage::Poll | Stage::Reconcile)
+        {
+            if self.gone > 0 {
+                *at = now + FIRST_POLL;
+            } else if now < settled_at {
+                *at = (*at).min(settled_at);
+            }
+        }
+        step
     }
 
     fn hear_take_back(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
@@ -601,6 +838,16 @@ impl Track {
     ) -> Step {
         let before = self.order.state;
         let first_seen = !std::mem::replace(&mut self.seen, true);
+        self.unheard = false;
+        if let Some(step) = self.old_news(&facts, now) {
+            return step;
+        }
+        if before.is_unpaid() {
+            self.under_way = !facts.state.is_final();
+        }
+        // Whatever it says, the failure no longer stands on a missing order alone.
+        let provisional = std::mem::take(&mut self.origin.provisional);
+        let reopened = provisional && before == OrderState::Failed && !facts.state.is_final();
         if let Some(at) = self.confirm_at(facts.state, rules, now) {
             if self.stage == Stage::Rest {
                 // Taken up again for that.
@@ -612,6 +859,7 @@ impl Track {
             };
         }
         let state = match merge(before, facts.state) {
+            _ if reopened => facts.state,
             // "Under way" after the window is what nobody knows the end of.
             OrderState::Paying if self.stage == Stage::Reconcile => OrderState::Unknown,
             state => state,
@@ -619,6 +867,9 @@ impl Track {
         let had_code = self.order.code_url.is_some();
         if facts.state == state || !before.is_final() {
             self.refusal = None;
+            if is_taken_back(state) {
+                self.origin.reversed_at = facts.updated;
+            }
             self.order.transaction_id = facts.transaction_id.or(self.order.transaction_id.take());
             self.order.time_end = facts.time_end.or(self.order.time_end);
             self.order.code_url = facts.code_url.or(self.order.code_url.take());
@@ -626,11 +877,9 @@ impl Track {
             // Thousands may be waiting: only a final answer's words are kept.
             self.order.content = facts.content.filter(|_| state.is_final());
             self.order.mch_key = facts.mch_key.filter(|_| state.is_final());
+            self.order.platform = self.order.platform.or(facts.platform);
             self.order.evidence = Some(evidence);
-            self.order.message = facts
-                .message
-                .map(|message| message.pick(rules.language).to_owned())
-                .unwrap_or_default();
+            self.say(state, facts.message, rules);
         } else {
             tracing::warn!(
                 out_trade_no = %self.order.trade_no,
@@ -640,12 +889,22 @@ impl Track {
             );
         }
         self.order.state = state;
-        self.was_paid |= state == OrderState::Paid;
-        if state == OrderState::Paid && before.is_final() && before != OrderState::Paid {
+        self.origin.was_paid |= state == OrderState::Paid;
+        let ended = before.is_final() || self.order.reopened;
+        if state == OrderState::Paid && ended && before != OrderState::Paid {
             self.order.late = true;
         }
+        if reopened && !self.taking_back() {
+            let reason = text!(
+                "网关又有了此订单，正在支付中",
+                "the gateway has the order after all, and it is under way"
+            );
+            return self.reopen(state, reason, rules, now);
+        }
+        self.order.reopened |= reopened;
         let changed = state != before || had_code != self.order.code_url.is_some() || first_seen;
-        if let Some(step) = self.go_on_taking_back(state, rules, now, changed) {
+        if let Some(mut step) = self.go_on_taking_back(state, rules, now, changed) {
+            step.news |= reopened;
             return step;
         }
         if !state.is_final() {
@@ -655,9 +914,51 @@ impl Track {
             return step;
         }
         if before.is_final() && state == before {
-            return self.keep_watching(now);
+            let mut step = self.keep_watching(now);
+            step.changed |= provisional;
+            return step;
         }
         self.end(rules, now)
+    }
+
+    /// What a final answer says goes after what was said when it was refused, never in its place.
+    fn say(&mut self, state: OrderState, said: Option<Text>, rules: &Rules) {
+        let said = said.map(|said| said.pick(rules.language).to_owned());
+        if state == OrderState::Failed && self.order.reason.is_none() {
+            self.order.reason.clone_from(&said);
+        }
+        self.order.message = match (&self.order.reason, said.unwrap_or_default()) {
+            (Some(reason), said) if state == OrderState::Failed => with_note(reason, &said),
+            (_, said) => said,
+        };
+    }
+
+    /// After a proven reverse of a paid order, "paid" is old news: it is asked for again before
+    /// anything is told. `None`: it isn't, or it has been confirmed.
+    fn old_news(&mut self, facts: &OrderFacts, now: Instant) -> Option<Step> {
+        let reversed = is_taken_back(self.order.state) && self.origin.was_paid;
+        if !reversed || facts.state != OrderState::Paid {
+            self.paid_again = None;
+            return None;
+        }
+        let said_before = facts.updated.zip(self.origin.reversed_at);
+        if said_before.is_some_and(|(said, reversed)| said < reversed) {
+            return Some(self.keep_watching(now));
+        }
+        let at = *self.paid_again.get_or_insert(now) + CONFIRM_WAIT;
+        if at <= now {
+            self.paid_again = None;
+            return None;
+        }
+        if self.stage == Stage::Rest {
+            // Taken up again for that.
+            let [.., last] = WATCH;
+            self.watch(now, now + last);
+        }
+        Some(Step {
+            next: Some((at, Task::Query)),
+            ..Step::default()
+        })
     }
 
     /// When an "unpaid" that may be a channel's time-out has to be asked for again.
@@ -703,30 +1004,61 @@ impl Track {
                     && track.trade_type == TradeType::MicroPay
                     && rules.gateway.reverses
             }
-            OrderState::Paying | OrderState::CodeReady | OrderState::Unknown => true,
+            OrderState::Paying | OrderState::CodeReady | OrderState::Unknown => {
+                asker == Asker::Register || !track.origin.was_paid
+            }
             _ => false,
         };
         match self.stage {
+            // What was paid is not taken back by itself, whatever an answer says.
+            Stage::CheckBefore(Asker::Timeout) | Stage::CheckAfter(Asker::Timeout)
+                if self.origin.was_paid && !state.is_final() =>
+            {
+                self.stage = Stage::Reconcile;
+                let mut step = self.poll_again(rules, now, None);
+                step.changed |= changed;
+                Some(step)
+            }
             Stage::CheckBefore(asker) if may_go(self, asker) => Some(again(self, asker, now)),
             Stage::CheckAfter(asker) if may_go(self, asker) => {
                 let refused = self.take_back_refusal.is_some() && state == OrderState::Paid;
-                if refused || self.tries >= TAKE_BACK_TRIES {
+                if refused {
+                    self.stage = Stage::Rest;
+                    return Some(Step {
+                        next: None,
+                        changed,
+                        news: changed,
+                    });
+                }
+                if self.tries >= TAKE_BACK_TRIES {
+                    if state.is_final() {
+                        // A reverse that was not refused may still be done.
+                        self.order.state = OrderState::Unknown;
+                    }
                     self.stage = Stage::Reconcile;
                     self.tries = 0;
-                    let mut step = if state.is_final() {
-                        self.stage = Stage::Rest;
-                        Step::default()
-                    } else {
-                        self.poll_again(rules, now, None)
-                    };
-                    step.changed = changed;
-                    step.news = changed && state.is_final();
+                    let mut step = self.poll_again(rules, now, None);
+                    step.changed = true;
                     return Some(step);
                 }
                 Some(again(self, asker, now + TAKE_BACK_WAIT))
             }
             _ => None,
         }
+    }
+
+    /// Refused, in these words.
+    fn refused(
+        &mut self,
+        description: Text,
+        evidence: Evidence,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        if !self.order.state.is_final() {
+            self.order.reason = Some(description.pick(rules.language).to_owned());
+        }
+        self.finish(OrderState::Failed, &description, evidence, rules, now)
     }
 
     fn finish(
@@ -786,12 +1118,21 @@ impl Track {
         }
         // Also after somebody tried to take it back: that proves nothing about what comes late.
         self.stage = Stage::Watch;
+        let rhythm = if self.under_way { SLOW } else { LONG_WATCH };
         let next = WATCH
             .iter()
             .map(|after| self.watch_from + *after)
             .find(|at| *at > now)
-            .unwrap_or(now + LONG_WATCH);
-        match Some(next).filter(|at| *at <= self.watch_until) {
+            .unwrap_or(now + rhythm);
+        let [.., last] = WATCH;
+        let until = if self.under_way {
+            self.watch_until.max(self.watch_from + UNDER_WAY)
+        } else if self.unheard {
+            self.watch_until.max(self.watch_from + last)
+        } else {
+            self.watch_until
+        };
+        match Some(next).filter(|at| *at <= until) {
             Some(at) => Step {
                 next: Some((at, Task::Query)),
                 ..Step::default()
@@ -920,9 +1261,31 @@ fn own_evidence() -> Evidence {
         source: Source::Journal,
         authenticated: false,
         time_ms: clock::now_ms(),
+        gateway_ms: None,
         domain: String::new(),
         log_id: None,
     }
+}
+
+/// How a reverse ends; Alipay says closed.
+fn is_taken_back(state: OrderState) -> bool {
+    matches!(state, OrderState::Reversed | OrderState::Closed)
+}
+
+/// What is said of a number that is another payment's.
+fn reentry() -> Text {
+    text!(
+        "订单号已被另一笔支付使用，切勿撤单",
+        "this order number belongs to another payment: never cancel it"
+    )
+}
+
+/// A reason, and what was found out later.
+pub(super) fn with_note(reason: &str, note: &str) -> String {
+    if note.is_empty() || note == reason {
+        return reason.to_owned();
+    }
+    format!("{reason}（{note}）")
 }
 
 fn join(first: &Text, second: &Text) -> Text {
@@ -946,7 +1309,7 @@ mod table;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Platform;
+    use crate::model::{Marks, Platform};
 
     pub(super) fn rules() -> Rules {
         let polling = Polling {
@@ -959,6 +1322,7 @@ mod tests {
             submit_window: Duration::from_secs(30),
             on_timeout: OnTimeout::Leave,
             reverse_after: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(10),
             language: Language::En,
             gateway: crate::gateway::cloudpay::TRAITS,
         }
@@ -969,6 +1333,16 @@ mod tests {
         Rules {
             gateway: crate::gateway::epay123::TRAITS,
             ..rules()
+        }
+    }
+
+    pub(super) const GATEWAY: &str = "https://gateway";
+
+    /// What is sent with a payment here, and handed back.
+    pub(super) fn marks() -> Marks {
+        Marks {
+            tag: Some("0123456789abcdef".to_owned()),
+            ..Marks::default()
         }
     }
 
@@ -983,13 +1357,30 @@ mod tests {
                 source: Source::Gateway,
                 authenticated: true,
                 time_ms: 1,
-                domain: "https://gateway".to_owned(),
+                gateway_ms: None,
+                domain: GATEWAY.to_owned(),
                 log_id: None,
             },
         })
     }
 
+    /// An order of ours.
     pub(super) fn state(state: OrderState) -> Heard {
+        marked(state, marks())
+    }
+
+    /// An order of another register's.
+    pub(super) fn of_another(state: OrderState) -> Heard {
+        let tag = Some("fedcba9876543210".to_owned());
+        marked(state, Marks { tag, ..marks() })
+    }
+
+    /// An order that nothing tells of whose it is.
+    pub(super) fn unmarked(state: OrderState) -> Heard {
+        marked(state, Marks::default())
+    }
+
+    fn marked(state: OrderState, marks: Marks) -> Heard {
         answer(Verdict::Order(Box::new(OrderFacts {
             state,
             total_fee: Some(1),
@@ -997,7 +1388,10 @@ mod tests {
             time_end: None,
             code_url: (state == OrderState::CodeReady).then(|| "weixin://".to_owned()),
             message: None,
-            device_id: None,
+            marks,
+            platform: None,
+            trade_type: None,
+            updated: None,
             content: None,
             mch_key: None,
         })))
@@ -1017,8 +1411,12 @@ mod tests {
             let mut order = Order::unknown("1");
             order.platform = Some(Platform::WeChat);
             order.state = OrderState::Paying;
+            let origin = Origin {
+                marks: marks(),
+                ..Origin::default()
+            };
             Self {
-                track: Track::accepted(order, trade_type, now),
+                track: Track::accepted(order, origin, trade_type, now),
                 rules,
                 start: now,
                 now,
@@ -1033,7 +1431,7 @@ mod tests {
         /// Hears something for a task; gives the next task and when, in seconds from the start.
         pub(super) fn hear(&mut self, task: Task, heard: Heard) -> Option<(f64, Task)> {
             if task == Task::Pay {
-                self.track.sending(self.now);
+                self.track.sending(GATEWAY, self.now);
             }
             let step = self.track.hear(task, heard, &self.rules, self.now);
             step.next
@@ -1137,10 +1535,268 @@ mod tests {
         // The second sending is lost too: it isn't sent a third time.
         life.hear(Task::Pay, Heard::Lost(reason()));
         life.at(6.0).hear(Task::Query, answer(Verdict::NotFound));
-        let next = life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
+        life.at(8.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Paying);
+        // The code is dead now.
+        life.at(65.0).hear(Task::Query, answer(Verdict::NotFound));
+        let next = life.at(67.0).hear(Task::Query, answer(Verdict::NotFound));
         assert_eq!(life.state(), OrderState::Failed);
         // Failed, and watched all the same: it was sent.
-        assert_eq!(next, Some((13.0, Task::Query)));
+        assert_eq!(next, Some((72.0, Task::Query)));
+    }
+
+    /// However often it is said before: the request may be in a queue, and the code is alive.
+    #[test]
+    fn absence_proves_nothing_while_the_code_is_alive() {
+        for rules in [rules(), careful_rules()] {
+            let resends = rules.gateway.resends;
+            let mut life = Life::new(TradeType::MicroPay, rules);
+            let mut next = life.hear(Task::Pay, Heard::Lost(reason()));
+            let mut resent = false;
+            while let Some((at, task)) = next
+                && life.state() != OrderState::Failed
+            {
+                life.at(at);
+                next = match task {
+                    Task::Query => life.hear(task, answer(Verdict::NotFound)),
+                    Task::Pay => {
+                        resent = true;
+                        life.hear(task, Heard::Lost(reason()))
+                    }
+                    Task::TakeBack => panic!("nothing is known of it"),
+                };
+            }
+            assert_eq!(resent, resends);
+            let end = (life.now - life.start).as_secs_f64();
+            assert!((67.0..=69.0).contains(&end), "failed at {end} s");
+            assert!(life.track.origin.provisional);
+        }
+    }
+
+    /// The gate for absence counts from the last sending, too, and anew after a restart.
+    #[test]
+    fn absence_waits_for_the_last_sending_and_for_a_restart() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.at(55.0).hear(Task::Pay, Heard::Lost(reason()));
+        for at in [57.0, 66.0, 69.0] {
+            life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+            if at == 57.0 {
+                continue;
+            }
+            assert_eq!(life.state(), OrderState::Paying, "{at}");
+        }
+        let (order, origin) = (life.track.order.clone(), life.track.origin.clone());
+        life.track = Track::resting(
+            order,
+            origin,
+            TradeType::MicroPay,
+            Duration::ZERO,
+            life.at(1_000.0).now,
+        );
+        life.track.recover(Duration::ZERO, &life.rules, life.now);
+        for at in [1_000.0, 1_030.0, 1_064.0, 1_066.0] {
+            life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+            assert_eq!(life.state(), OrderState::Paying, "{at}");
+        }
+        life.at(1_068.0)
+            .hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.state(), OrderState::Failed);
+    }
+
+    /// A QR code that was shown can be paid for hours; one that nobody has seen can't.
+    #[test]
+    fn absence_of_a_qr_order_waits_for_the_end_of_its_code() {
+        let fails_at = |shown: bool, expire: Option<i64>| {
+            let mut life = Life::new(TradeType::ScanCode, careful_rules());
+            life.track.origin.marks.made_ms = Some(1_000_000);
+            life.track.origin.time_expire = expire;
+            life.hear(Task::Pay, Heard::Lost(reason()));
+            if shown {
+                life.track.order.code_url = Some("weixin://".to_owned());
+            }
+            let mut at = 2.0;
+            while life.state() != OrderState::Failed {
+                life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+                at += 100.0;
+            }
+            at - 100.0
+        };
+        assert_eq!(fails_at(false, None), 102.0);
+        assert_eq!(fails_at(true, None), 7_302.0);
+        assert_eq!(fails_at(true, Some(1_000 + 900)), 1_002.0);
+        assert_eq!(fails_at(true, Some(1_000 + 20_000)), 20_102.0);
+    }
+
+    /// Whoever else is asked knows less than the domain that may have taken the payment.
+    #[test]
+    fn only_the_domain_that_took_it_can_say_that_there_is_none() {
+        let elsewhere = |verdict| {
+            let Heard::Answer(mut answer) = answer(verdict) else {
+                panic!("an answer");
+            };
+            answer.evidence.domain = "https://another".to_owned();
+            Heard::Answer(answer)
+        };
+        let refused = || elsewhere(Verdict::RefusedUnsigned(reason()));
+        for heard in [
+            Heard::Lost(reason()),
+            answer(Verdict::RefusedUnsigned(reason())),
+        ] {
+            let mut life = Life::new(TradeType::MicroPay, rules());
+            life.hear(Task::Pay, heard);
+            for at in [5.0, 30.0, 70.0, 75.0, 80.0] {
+                life.at(at).hear(Task::Query, elsewhere(Verdict::NotFound));
+                life.hear(Task::Query, refused());
+                assert_eq!(life.state(), OrderState::Paying, "{at}");
+            }
+        }
+    }
+
+    /// What had failed for want of an order is open again when there is one.
+    #[test]
+    fn a_failure_by_absence_is_provisional() {
+        let failed = || {
+            let mut life = Life::new(TradeType::MicroPay, careful_rules());
+            life.hear(Task::Pay, Heard::Lost(reason()));
+            life.at(66.0).hear(Task::Query, answer(Verdict::NotFound));
+            life.at(68.0).hear(Task::Query, answer(Verdict::NotFound));
+            assert_eq!(life.state(), OrderState::Failed);
+            life
+        };
+        let mut life = failed();
+        life.at(80.0);
+        let paying = state(OrderState::Paying);
+        let step = life.track.hear(Task::Query, paying, &life.rules, life.now);
+        assert!(step.news && step.changed && life.track.order.reopened);
+        assert_eq!(life.state(), OrderState::Paying);
+        life.at(90.0).hear(Task::Query, state(OrderState::Paid));
+        assert!(life.state() == OrderState::Paid && life.track.order.late);
+        // A refusal of the gateway's is no absence.
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, answer(Verdict::Refused(reason())));
+        life.at(80.0).hear(Task::Query, state(OrderState::Paying));
+        assert_eq!(life.state(), OrderState::Failed);
+        // Nothing is reversed whose order nobody has seen, and nothing is over.
+        let mut life = failed();
+        life.track.take_back(Asker::Register, &life.rules, life.now);
+        for at in [84.0, 86.0, 88.0] {
+            let next = life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+            assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        }
+        let next = life.at(90.0).hear(Task::Query, state(OrderState::Paying));
+        assert_eq!(next, Some((90.0, Task::TakeBack)));
+    }
+
+    /// As long as an ended order is called "under way", somebody looks at it: for a day at most.
+    #[test]
+    fn the_watch_goes_on_while_the_order_is_under_way() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let next = life.hear(Task::Pay, answer(Verdict::Refused(reason())));
+        let times = life.queries(next, || state(OrderState::Paying));
+        let last = times.last().copied().unwrap_or_default();
+        assert!((86_000.0..=86_400.0).contains(&last), "{last}");
+        assert_eq!(life.state(), OrderState::Failed);
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        let next = life.hear(Task::Pay, answer(Verdict::Refused(reason())));
+        assert_eq!(next, Some((5.0, Task::Query)));
+        for at in [5.0, 15.0, 30.0, 60.0, 90.0, 150.0] {
+            let next = life.at(at).hear(Task::Query, state(OrderState::Paying));
+            assert!(next.is_some(), "{at}");
+        }
+        let next = life.at(210.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(next, None);
+    }
+
+    /// An order of another register's is neither paid nor shown nor taken back here; nor is one of
+    /// which nobody knows whose it is.
+    #[test]
+    fn another_registers_order_is_not_ours() {
+        for said in [OrderState::Paid, OrderState::Paying, OrderState::CodeReady] {
+            let mut life = Life::new(TradeType::ScanCode, rules());
+            life.hear(Task::Pay, Heard::Lost(reason()));
+            let next = life.at(2.0).hear(Task::Query, of_another(said));
+            assert_eq!(
+                (life.state(), next),
+                (OrderState::Reentry, None),
+                "{said:?}"
+            );
+            let mut life = Life::new(TradeType::ScanCode, rules());
+            life.hear(Task::Pay, Heard::Lost(reason()));
+            life.at(2.0).hear(Task::Query, unmarked(said));
+            assert_eq!(life.state(), OrderState::Unknown, "{said:?}");
+            assert_eq!(life.track.order.code_url, None);
+            life.track.take_back(Asker::Register, &life.rules, life.now);
+            let next = life.at(20.0).hear(Task::Query, unmarked(said));
+            assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+            // With a mark it is ours after all.
+            life.at(22.0).hear(Task::Query, state(OrderState::Closed));
+            assert_eq!(life.state(), OrderState::Closed);
+            // The answer to the only sending is about ours, marked or not.
+            let mut life = Life::new(TradeType::ScanCode, rules());
+            life.hear(Task::Pay, unmarked(said));
+            assert_eq!(life.state(), said);
+        }
+        // That nothing is charged under this number may be told whosever it is.
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, Heard::Lost(reason()));
+        life.at(2.0).hear(Task::Query, unmarked(OrderState::Closed));
+        assert_eq!(life.state(), OrderState::Closed);
+    }
+
+    #[test]
+    fn a_used_number_is_a_reentry_unless_the_order_is_ours() {
+        for (said, expected) in [
+            (unmarked(OrderState::Paid), OrderState::Reentry),
+            (of_another(OrderState::Paying), OrderState::Reentry),
+            (state(OrderState::Paid), OrderState::Paid),
+            (answer(Verdict::NotFound), OrderState::Paying),
+            (Heard::Lost(reason()), OrderState::Paying),
+        ] {
+            let mut life = Life::new(TradeType::MicroPay, careful_rules());
+            let next = life.hear(Task::Pay, answer(Verdict::NumberUsed(reason())));
+            assert_eq!(next, Some((0.0, Task::Query)));
+            life.at(0.1).hear(Task::Query, said);
+            assert_eq!(life.state(), expected);
+        }
+    }
+
+    /// One answer that lags doesn't undo a proven reverse.
+    #[test]
+    fn after_a_proven_reverse_paid_is_old_news() {
+        let reversed = || {
+            let mut life = Life::new(TradeType::MicroPay, rules());
+            life.hear(Task::Pay, state(OrderState::Paid));
+            life.track.take_back(Asker::Register, &life.rules, life.now);
+            life.at(15.0).hear(Task::Query, state(OrderState::Paid));
+            life.hear(Task::TakeBack, answer(Verdict::Done));
+            life.hear(Task::Query, state(OrderState::Reversed));
+            assert_eq!(life.state(), OrderState::Reversed);
+            life
+        };
+        let mut life = reversed();
+        let next = life.at(20.0).hear(Task::Query, state(OrderState::Paid));
+        assert_eq!(next, Some((25.0, Task::Query)));
+        assert!(life.track.in_doubt() && life.state() == OrderState::Reversed);
+        life.at(25.0).hear(Task::Query, state(OrderState::Reversed));
+        assert!(!life.track.in_doubt() && life.state() == OrderState::Reversed);
+        // Said again after that, and five seconds later: it is so.
+        let mut life = reversed();
+        life.at(20.0).hear(Task::Query, state(OrderState::Paid));
+        life.at(22.0).hear(Task::Query, state(OrderState::Paid));
+        assert_eq!(life.state(), OrderState::Reversed);
+        life.at(25.0).hear(Task::Query, state(OrderState::Paid));
+        assert!(life.state() == OrderState::Paid && life.track.order.late);
+    }
+
+    /// What the gateway said when it refused stays, whatever a later query finds.
+    #[test]
+    fn the_reason_of_a_refusal_is_kept() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, answer(Verdict::Refused(reason())));
+        life.at(5.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert_eq!(life.track.order.message, "words");
+        life.at(15.0).hear(Task::Query, state(OrderState::Failed));
+        assert_eq!(life.track.order.message, "words");
     }
 
     #[test]
@@ -1148,8 +1804,9 @@ mod tests {
         let mut life = Life::new(TradeType::MicroPay, rules());
         life.hear(Task::Pay, Heard::Lost(reason()));
         life.at(58.0).hear(Task::Query, answer(Verdict::NotFound));
-        life.at(61.0).hear(Task::Query, answer(Verdict::NotFound));
-        assert_eq!(life.state(), OrderState::Failed);
+        let next = life.at(61.0).hear(Task::Query, answer(Verdict::NotFound));
+        assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        assert_eq!(life.state(), OrderState::Paying);
     }
 
     #[test]
@@ -1184,8 +1841,9 @@ mod tests {
         let mut life = Life::new(TradeType::MicroPay, rules());
         life.hear(Task::Pay, state(OrderState::Paying));
         life.at(2.0).hear(Task::Query, void());
+        life.at(66.0).hear(Task::Query, void());
         assert_eq!(life.state(), OrderState::Paying);
-        life.at(5.0).hear(Task::Query, void());
+        life.at(69.0).hear(Task::Query, void());
         assert_eq!(life.state(), OrderState::Failed);
         // A QR code that nobody has scanned is nothing to the platform, until it is closed.
         let mut life = Life::new(TradeType::ScanCode, rules());
@@ -1200,8 +1858,10 @@ mod tests {
             assert!(matches!(next, Some((_, Task::TakeBack))), "{next:?}");
         }
         life.hear(Task::TakeBack, answer(Verdict::Done));
-        life.hear(Task::Query, answer(Verdict::NotFound));
-        life.at(10.0).hear(Task::Query, answer(Verdict::NotFound));
+        life.at(7_200.0)
+            .hear(Task::Query, answer(Verdict::NotFound));
+        life.at(7_210.0)
+            .hear(Task::Query, answer(Verdict::NotFound));
         assert_eq!(life.state(), OrderState::Failed);
     }
 
@@ -1235,9 +1895,9 @@ mod tests {
         };
         assert!(hear(Task::Pay));
         assert!(!hear(Task::Query));
-        let known = life.track.order.clone();
+        let (known, origin) = (life.track.order.clone(), life.track.origin.clone());
         let mut life = Life::new(TradeType::MicroPay, rules());
-        life.track = Track::resting(known, TradeType::MicroPay, Duration::ZERO, life.now);
+        life.track = Track::resting(known, origin, TradeType::MicroPay, Duration::ZERO, life.now);
         life.track.recover(Duration::ZERO, &life.rules, life.now);
         for at in [0.0, 2.0, 4.0] {
             life.at(at).hear(Task::Query, answer(Verdict::NotFound));
@@ -1380,7 +2040,7 @@ mod tests {
     #[test]
     fn the_gate_counts_from_the_end_of_the_pay_request() {
         let mut life = Life::new(TradeType::MicroPay, rules());
-        life.track.sending(life.now);
+        life.track.sending(GATEWAY, life.now);
         life.at(8.0);
         let lost = Heard::Lost(reason());
         life.track.hear(Task::Pay, lost, &life.rules, life.now);
@@ -1475,8 +2135,11 @@ mod tests {
     fn a_gateway_that_takes_a_number_once_gets_it_once() {
         let mut life = Life::new(TradeType::MicroPay, careful_rules());
         life.hear(Task::Pay, Heard::Lost(reason()));
-        life.at(2.0).hear(Task::Query, answer(Verdict::NotFound));
-        life.at(4.0).hear(Task::Query, answer(Verdict::NotFound));
+        for at in [2.0, 4.0, 66.0] {
+            let next = life.at(at).hear(Task::Query, answer(Verdict::NotFound));
+            assert!(matches!(next, Some((_, Task::Query))), "{next:?}");
+        }
+        life.at(68.0).hear(Task::Query, answer(Verdict::NotFound));
         assert_eq!(life.state(), OrderState::Failed);
     }
 

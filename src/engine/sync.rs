@@ -1,6 +1,7 @@
 //! What a register waits for: query, wait, cancel, close, refund. They run on the register's
 //! thread, through the same state machine as everything else.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,15 +9,17 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::recover::live_from;
-use super::step::{Asker, CONFIRM_WAIT, Heard, Task, Track};
+use super::step::{Asker, CONFIRM_WAIT, Heard, Task, Track, with_note};
 use super::{Engine, Live, Stopping, list};
+use crate::config::Merchant;
 use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
 use crate::http::Failover;
-use crate::journal::BegunRefund;
+use crate::journal::{BegunRefund, BegunTakeBack};
 use crate::lock;
 use crate::model::{
-    Order, OrderState, Platform, Refund, RefundRequest, RefundState, Report, Source, TradeType,
+    Order, OrderState, Origin, Platform, Refund, RefundRequest, RefundState, Report, Source,
+    TradeType,
 };
 use crate::request::{OrderQuery, RefundAsked, RefundQuery};
 use crate::sdk::{Code, Error};
@@ -31,7 +34,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(order: Order) -> Self {
+    fn of(mut order: Order) -> Self {
+        // Alipay calls what was refunded in full closed.
+        if order.state == OrderState::Closed
+            && order.platform == Some(Platform::Alipay)
+            && order.refunded().1 == "full"
+        {
+            order.state = OrderState::Refunded;
+        }
         Self {
             code: Code::of(order.state),
             order,
@@ -73,8 +83,14 @@ fn undecided(order: &Order) -> Outcome {
 /// How often an order is asked for that the engine doesn't ask for by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 
-/// A refund that was asked about.
-pub(crate) type Refunded = Result<Refund, Error>;
+/// What a register that asks for refunds gets.
+#[derive(Clone, Debug)]
+pub enum Refunded {
+    /// The refund whose number it gave.
+    One(Box<Refund>),
+    /// All of the order's.
+    All(String, Vec<Refund>),
+}
 
 /// Where an order was found.
 enum Found {
@@ -145,7 +161,7 @@ impl Engine {
             let reached = state.is_final() || asked.until_code && state == OrderState::CodeReady;
             let over = self.is_stopping() || Instant::now() >= deadline;
             // What is final is in the journal before the register hears of it.
-            if reached && inner.writing == 0 {
+            if reached && inner.writing == 0 && !inner.track.in_doubt() {
                 return Some(Outcome::of(inner.track.order.clone()));
             }
             if over {
@@ -175,19 +191,10 @@ impl Engine {
             let live = live_from(stored, crate::clock::now_ms(), Instant::now());
             return Ok(Found::Ours(Arc::new(live)));
         }
-        let unknown = |key: &str| {
-            let number = &asked.trade_no;
-            Error::internal(text!(
-                "{key}：本机没有订单 {number} 的记录，此项必填",
-                "{key}: required, because this register's journal has no order {number}"
-            ))
-        };
-        let platform = asked.platform.ok_or_else(|| unknown("pay_platform"))?;
-        let trade_type = trade_type.ok_or_else(|| unknown("trade_type"))?;
         Ok(Found::Stranger(OrderKey {
             trade_no: asked.trade_no.clone(),
-            platform,
-            sub_platform: platform.sub_number(),
+            platform: asked.platform,
+            sub_platform: asked.platform.map(Platform::sub_number),
             trade_type,
             total_fee: None,
         }))
@@ -217,8 +224,8 @@ impl Engine {
             }
             inner.track.epoch()
         };
-        let heard = self.ask(&Call::QueryOrder(&live.key), Failover::Any);
-        let (reason, refused, shown) = match &heard {
+        let heard = self.ask_about(live);
+        let (reason, refused, mut shown) = match &heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => (Some(reason.clone()), false, None),
             Heard::Answer(answer) => match &answer.verdict {
                 Verdict::Order(facts) => (
@@ -250,7 +257,14 @@ impl Engine {
                 list(&mut orders, live);
             }
             drop(orders);
-            self.follow(live, inner, &step)
+            let (in_doubt, ours) = (inner.track.in_doubt(), inner.track.origin.ours);
+            let order = self.follow(live, inner, &step);
+            if in_doubt {
+                return undecided(&order);
+            }
+            // Of an order that may be another register's nothing is shown.
+            shown = shown.filter(|_| ours);
+            order
         };
         if let Some((content, mch_key)) = shown {
             order.content = content.or(order.content);
@@ -264,7 +278,11 @@ impl Engine {
                     "网关未给出结果，此为本机记录：{why}",
                     "from this register's journal, the gateway gave no result: {why}"
                 );
-                order.message = note.pick(self.rules.language).to_owned();
+                let note = note.pick(self.rules.language);
+                order.message = match order.message.as_str() {
+                    "" => note.to_owned(),
+                    known => with_note(known, note),
+                };
                 Outcome::of(order)
             }
             // A refusal to answer says nothing about the payment.
@@ -295,8 +313,8 @@ impl Engine {
 
     fn ask_for_stranger(&self, key: &OrderKey) -> Outcome {
         let mut order = Order::unknown(&key.trade_no);
-        order.platform = Some(key.platform);
-        order.trade_type = Some(key.trade_type);
+        order.platform = key.platform;
+        order.trade_type = key.trade_type;
         match self.ask(&Call::QueryOrder(key), Failover::Any) {
             Heard::NotSent(reason) | Heard::Lost(reason) => Outcome::because(order, reason),
             Heard::Answer(answer) => {
@@ -328,15 +346,15 @@ impl Engine {
         asked: &OrderQuery,
         wanted: Option<TradeType>,
         request_timeout: Duration,
-        device_id: &str,
+        merchant: &Merchant,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + self.rules.reverse_after + request_timeout * 4;
         let mut live = match self.locate(asked, wanted).map_err(Error::into_refusal)? {
             Found::Ours(live) => live,
-            Found::Stranger(key) => self.adopt_stranger(key, device_id)?,
+            Found::Stranger(key) => self.adopt_stranger(key, merchant)?,
         };
         if let Some(wanted) = wanted
-            && live.key.trade_type != wanted
+            && live.key.trade_type.is_some_and(|kind| kind != wanted)
         {
             return Err(Error::refused(match wanted {
                 TradeType::ScanCode => text!(
@@ -352,7 +370,14 @@ impl Engine {
         let done = match self.claim(&mut live, deadline) {
             Ok(true) => {
                 self.cancels.fetch_add(1, Ordering::AcqRel);
-                self.take_back(&live, deadline)
+                match self.begin_take_back(&live.key.trade_no) {
+                    Ok(()) => self.take_back(&live, deadline),
+                    Err(refused) => {
+                        live.lock().busy = false;
+                        live.changed.notify_all();
+                        Err(refused)
+                    }
+                }
             }
             Ok(false) => Ok(()),
             Err(refused) => Err(refused),
@@ -360,25 +385,67 @@ impl Engine {
         self.retire(&live);
         if done.is_ok() {
             // Who asked for the end of an order knows of it.
-            self.journal.reported(&live.key.trade_no);
+            self.journal.told(&live.key.trade_no, true);
         }
         done
     }
 
+    /// Writes that an order is about to be taken back: no refund of it begins from now on. Refuses
+    /// where money of it goes back already.
+    fn begin_take_back(&self, trade_no: &str) -> Result<(), Error> {
+        match self.journal.begin_take_back(trade_no).wait() {
+            Ok(BegunTakeBack::Send) => Ok(()),
+            Ok(BegunTakeBack::Refunded { refund_no, fee }) => Err(Error::refused(text!(
+                "订单 {trade_no} 已有退款（{refund_no} 等共 {fee} 分），不能撤单；剩余金额请用退款",
+                "order {trade_no} has refunds ({refund_no}, {fee} fen in all) and is not reversed; refund what is left"
+            ))),
+            Err(reason) => Err(Error::unknown(reason)),
+        }
+    }
+
+    /// The same for an order whose time is over.
+    pub(super) fn may_take_back(&self, live: &Live) -> bool {
+        match self.begin_take_back(&live.key.trade_no) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(reason = %error.message, "not taken back");
+                false
+            }
+        }
+    }
+
     /// An order that the journal doesn't know may be taken back only when the gateway says,
     /// authentically, that this very register made it (`lifecycle.md`, invariant 5).
-    fn adopt_stranger(&self, key: OrderKey, device_id: &str) -> Result<Arc<Live>, Error> {
+    fn adopt_stranger(&self, key: OrderKey, merchant: &Merchant) -> Result<Arc<Live>, Error> {
         let heard = self.ask(&Call::QueryOrder(&key), Failover::Any);
         let answer = match heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => return Err(Error::unknown(reason)),
             Heard::Answer(answer) => answer,
         };
         match answer.verdict {
-            Verdict::Order(facts) if facts.device_id.as_deref() == Some(device_id) => {
+            Verdict::Order(facts) if made_here(&facts, merchant) => {
                 let mut order = Order::unknown(&key.trade_no);
                 order.evidence = Some(answer.evidence);
+                let trade_type = key.trade_type.or(facts.trade_type).ok_or_else(|| {
+                    Error::refused(text!(
+                        "trade_type：网关没有说明该订单的交易类型，此项必填",
+                        "trade_type: required, because the gateway doesn't say of which kind the order is"
+                    ))
+                })?;
+                let key = OrderKey {
+                    platform: key.platform.or(facts.platform),
+                    trade_type: Some(trade_type),
+                    ..key
+                };
+                let origin = Origin {
+                    marks: facts.marks.clone(),
+                    ours: true,
+                    was_paid: facts.state == OrderState::Paid,
+                    ..Origin::default()
+                };
                 show_facts(&mut order, *facts, self);
-                let track = Track::resting(order, key.trade_type, Duration::ZERO, Instant::now());
+                let now = Instant::now();
+                let track = Track::resting(order, origin, trade_type, Duration::ZERO, now);
                 Ok(Arc::new(Live::new(key, track)))
             }
             Verdict::Order(_) => Err(Error::refused(text!(
@@ -451,14 +518,17 @@ impl Engine {
                 .track
                 .take_back(Asker::Register, &self.rules, Instant::now())
         };
+        let mut sent = false;
         loop {
             let mut inner = live.lock();
             let due = step.next.filter(|_| inner.track.taking_back());
             let Some((at, task)) = due else {
                 inner.busy = false;
                 let refusal = inner.track.take_back_refusal().cloned();
+                let provisional = inner.track.origin.provisional;
                 let order = self.follow(live, inner, &step);
-                return taken_back(&order, self.reversible(live), refusal);
+                self.end_take_back(&order, sent && refusal.is_none());
+                return taken_back(&order, provisional, self.reversible(live), refusal);
             };
             while Instant::now() < at && at <= deadline && !self.is_stopping() {
                 inner = live.wait(inner, at);
@@ -466,14 +536,17 @@ impl Engine {
             if at > deadline || self.is_stopping() || Instant::now() > deadline {
                 let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
                 inner.busy = false;
+                let provisional = inner.track.origin.provisional;
                 let order = self.follow(live, inner, &abandoned);
-                return taken_back(&order, self.reversible(live), None);
+                self.end_take_back(&order, sent);
+                return taken_back(&order, provisional, self.reversible(live), None);
             }
             if task == Task::TakeBack && inner.unrecorded {
                 // Nothing is reversed that a restart would believe paid.
                 let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
                 inner.busy = false;
-                self.follow(live, inner, &abandoned);
+                let order = self.follow(live, inner, &abandoned);
+                self.end_take_back(&order, sent);
                 return Err(Error::unknown(text!(
                     "流水库写入失败，没有撤单，请查询后再撤",
                     "the journal can't be written: nothing was reversed; query, then cancel again"
@@ -481,6 +554,7 @@ impl Engine {
             }
             drop(inner);
             let heard = self.exchange(live, task);
+            sent |= task == Task::TakeBack && !matches!(heard, Heard::NotSent(_));
             let mut inner = live.lock();
             step = inner.track.hear(task, heard, &self.rules, Instant::now());
             if inner.track.taking_back() && (step.changed || step.news) {
@@ -489,58 +563,41 @@ impl Engine {
         }
     }
 
-    /// Whether a paid order of this kind can be taken back, and not only refunded.
-    fn reversible(&self, live: &Live) -> bool {
-        live.key.trade_type == TradeType::MicroPay && self.rules.gateway.reverses
+    /// Writes how taking an order back ended: it is proven, or nothing can come of it. Where it was
+    /// `sent` and its result isn't known, it stays under way.
+    fn end_take_back(&self, order: &Order, sent: bool) {
+        let done = matches!(order.state, OrderState::Reversed | OrderState::Closed);
+        if done || !sent {
+            // What the gateway knows is not lost with the note of it.
+            let _ = self.journal.end_take_back(&order.trade_no, done).wait();
+        }
     }
 
-    /// Asks for a refund. Blocks for at most twice the request timeout times the
-    /// domains.
+    /// Whether a paid order of this kind can be taken back, and not only refunded.
+    fn reversible(&self, live: &Live) -> bool {
+        live.key.trade_type == Some(TradeType::MicroPay) && self.rules.gateway.reverses
+    }
+
+    /// Asks for a refund. Blocks for at most three times the request timeout times the domains.
     pub(crate) fn refund(&self, asked: RefundAsked) -> Result<(), Error> {
         let known = self.known_order(&asked.trade_no)?;
         if let Some(order) = &known {
-            if order.state == OrderState::Reentry {
-                return Err(Error::refused(text!(
-                    "该单号属于另一笔支付，不能退款",
-                    "this number belongs to another payment: it is not refunded"
-                )));
-            }
-            if let Some(fee) = order.total_fee
-                && fee != asked.total_fee
-            {
-                let given = asked.total_fee;
-                return Err(Error::refused(text!(
-                    "total_fee：订单金额为 {fee}，得到 {given}",
-                    "total_fee: the order's amount is {fee}, got {given}"
-                )));
-            }
+            check_refundable(order, &asked)?;
         }
-        let platform = platform_of(asked.platform, known.as_ref())
-            .ok_or_else(|| Error::refused(missing_platform(&asked.trade_no)))?;
+        let platform = asked
+            .platform
+            .or_else(|| known.as_ref().and_then(|order| order.platform));
         let request = asked.on(platform);
-        // In the journal before it is sent: the same number never stands for two refunds.
-        let alone = self.rules.gateway.one_refund_at_a_time;
-        let attempt = match self.journal.begin_refund(&request, alone).wait() {
-            Err(reason) => return Err(Error::refused(reason)),
-            Ok(BegunRefund::Taken {
-                trade_no,
-                refund_fee,
-            }) => {
-                let number = &request.refund_no;
-                return Err(Error::refused(text!(
-                    "out_refund_no：{number} 已用于订单 {trade_no} 的退款（{refund_fee} 分），内容不同；请使用新的退款单号",
-                    "out_refund_no: {number} already stands for a refund of order {trade_no} ({refund_fee} fen) with other content; use a new number"
-                )));
-            }
-            Ok(BegunRefund::MustWait { refund_no: other }) => {
-                return Err(Error::refused(text!(
-                    "out_trade_no：该订单的退款 {other} 结果未知；请先用该单号再次退款，或一分钟后查询",
-                    "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it after a minute"
-                )));
-            }
-            Ok(BegunRefund::Send { attempt }) => attempt,
-        };
-        let answer = match self.ask(&Call::Refund(&request), Failover::NotSent) {
+        let attempt = self.begin_refund(&request)?;
+        let asked = self.send_refund(&request, attempt);
+        self.renew_refunds(&request.trade_no);
+        asked
+    }
+
+    fn send_refund(&self, request: &RefundRequest, attempt: Option<i64>) -> Result<(), Error> {
+        let before = self.sendings.last(&request.refund_no);
+        self.sendings.note(&request.refund_no);
+        let answer = match self.ask(&Call::Refund(request), Failover::NotSent) {
             Heard::Answer(answer) => answer,
             Heard::NotSent(reason) => {
                 if let Some(attempt) = attempt {
@@ -560,11 +617,93 @@ impl Engine {
                 }
                 Ok(())
             }
-            Verdict::Refused(reason) => Err(self.refused_refund(&request, reason)),
+            // Nothing can have come of this number before.
+            Verdict::Refused(reason) if attempt.is_some() => {
+                Err(self.refused_refund(request, reason))
+            }
+            Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
+                let before = attempt.is_none().then_some(before);
+                self.confirm_refused_refund(request, reason, before)
+            }
             Verdict::NotFound => Err(Error::unknown(answer.verdict.reason())),
-            Verdict::RefusedUnsigned(reason) => self.confirm_refused_refund(&request, reason),
             other => Err(not_answered(&other)),
         }
+    }
+
+    /// Has the journal note a refund before it is sent: the same number never stands for two, and
+    /// refunds and a reverse of one order exclude each other. Gives the number of the attempt when
+    /// nothing can have come of those before.
+    fn begin_refund(&self, request: &RefundRequest) -> Result<Option<i64>, Error> {
+        let alone = self.rules.gateway.one_refund_at_a_time;
+        let order = &request.trade_no;
+        let mut asked_again = false;
+        loop {
+            let begun = self.journal.begin_refund(request, alone).wait();
+            return match begun.map_err(Error::refused)? {
+                BegunRefund::Send { attempt } => Ok(attempt),
+                BegunRefund::Taken {
+                    trade_no,
+                    refund_fee,
+                } => {
+                    let number = &request.refund_no;
+                    Err(Error::refused(text!(
+                        "out_refund_no：{number} 已用于订单 {trade_no} 的退款（{refund_fee} 分），内容不同；请使用新的退款单号",
+                        "out_refund_no: {number} already stands for a refund of order {trade_no} ({refund_fee} fen) with other content; use a new number"
+                    )))
+                }
+                BegunRefund::MustWait { refund_no: other } => Err(Error::refused(text!(
+                    "out_trade_no：该订单的退款 {other} 结果未知；请先用该单号再次退款，或一分钟后查询",
+                    "out_trade_no: the result of this order's refund {other} isn't known; ask for that refund again, or query it after a minute"
+                ))),
+                BegunRefund::TooMuch { left } => {
+                    let fee = request.refund_fee;
+                    Err(Error::refused(text!(
+                        "refund_fee：订单 {order} 可退金额还剩 {left} 分（已含结果未知的退款），请求退款 {fee} 分",
+                        "refund_fee: {left} fen of order {order} are left to refund, counting refunds without a result; asked for {fee}"
+                    )))
+                }
+                BegunRefund::TakenBack { proven: true } => Err(Error::refused(text!(
+                    "订单 {order} 已撤单或关单，款项已退回或未收，不能退款",
+                    "order {order} was reversed or closed: there is nothing to refund"
+                ))),
+                BegunRefund::TakenBack { proven: false } => {
+                    if !asked_again && self.reverse_came_to_nothing(request) {
+                        asked_again = true;
+                        continue;
+                    }
+                    Err(Error::refused(text!(
+                        "订单 {order} 的撤单结果未知，不能退款；请先查询该订单",
+                        "the result of reversing order {order} isn't known, so it is not refunded: query the order first"
+                    )))
+                }
+            };
+        }
+    }
+
+    /// Whether a reverse whose result wasn't known has come to nothing: it was sent long ago, and
+    /// the gateway says that the order is paid.
+    fn reverse_came_to_nothing(&self, request: &RefundRequest) -> bool {
+        if !self.sendings.is_over(self.sendings.last(&request.trade_no)) {
+            return false;
+        }
+        let key = OrderKey {
+            trade_no: request.trade_no.clone(),
+            platform: request.platform,
+            sub_platform: request.platform.map(Platform::sub_number),
+            trade_type: None,
+            total_fee: Some(request.total_fee),
+        };
+        let paid = match self.ask(&Call::QueryOrder(&key), Failover::Any) {
+            Heard::Answer(answer) => {
+                matches!(answer.verdict, Verdict::Order(facts) if facts.state == OrderState::Paid)
+            }
+            Heard::NotSent(_) | Heard::Lost(_) => false,
+        };
+        paid && self
+            .journal
+            .end_take_back(&request.trade_no, false)
+            .wait()
+            .is_ok()
     }
 
     /// Notes that a refund was refused.
@@ -578,60 +717,78 @@ impl Engine {
         Error::refused(reason)
     }
 
-    /// Nothing vouches for an unsigned refusal: the refund itself is asked for. It may be the
-    /// same one, made by an earlier call whose answer was lost.
-    fn confirm_refused_refund(&self, request: &RefundRequest, reason: Text) -> Result<(), Error> {
-        let key = RefundKey {
-            trade_no: Some(request.trade_no.clone()),
-            refund_no: request.refund_no.clone(),
-            platform: request.platform,
-        };
+    /// A refusal that nothing vouches for, or of a second sending: the refund itself is asked for,
+    /// and only what is said of it counts. It may be the same one, made by an earlier call whose
+    /// answer was lost; `before` is when that was sent.
+    fn confirm_refused_refund(
+        &self,
+        request: &RefundRequest,
+        reason: Text,
+        before: Option<Instant>,
+    ) -> Result<(), Error> {
+        let key = RefundKey::of(request);
         let answer = match self.ask(&Call::QueryRefund(&key), Failover::Any) {
             Heard::Answer(answer) => answer,
             Heard::NotSent(why) | Heard::Lost(why) => return Err(Error::unknown(why)),
         };
         match answer.verdict {
-            Verdict::Refund(refund) if refund.refund_fee == Some(request.refund_fee) => {
+            Verdict::Refund(refund) => {
                 let _ = self.journal.record_refund(&refund).wait();
                 match refund.state {
                     RefundState::Failed | RefundState::Closed => Err(Error::refused(reason)),
                     _ => Ok(()),
                 }
             }
-            Verdict::RefusedUnsigned(why) if !self.rules.gateway.unpaid_is_final => {
-                Err(Error::unknown(why))
-            }
-            Verdict::NotFound | Verdict::Refused(_) | Verdict::RefusedUnsigned(_) => {
+            // The sending before may be on its way for a while.
+            Verdict::NotFound if before.is_none_or(|sent| self.sendings.is_over(sent)) => {
                 Err(self.refused_refund(request, reason))
+            }
+            Verdict::NotFound => {
+                let why = reason.pick(self.rules.language);
+                Err(Error::unknown(text!(
+                    "网关拒绝了重复的请求（{why}），第一次请求的结果未知；请稍后用同一退款单号再试，或查询退款",
+                    "the gateway refused the repeated request ({why}), the first one's result isn't known; try again later with the same number, or query the refund"
+                )))
             }
             other => Err(Error::unknown(other.reason())),
         }
     }
 
-    /// Asks about a refund. Blocks for at most the request timeout times the domains.
-    pub(crate) fn query_refund(&self, asked: RefundQuery) -> Refunded {
-        let trade_no = match (&asked.trade_no, &asked.refund_no) {
-            (None, Some(refund_no)) => self
-                .journal
-                .order_of_refund(refund_no)
-                .wait()
-                .map_err(Error::internal)?,
-            (trade_no, _) => trade_no.clone(),
+    /// Asks about a refund, or about all of an order. Blocks for at most the request timeout times
+    /// the domains.
+    pub(crate) fn query_refund(&self, asked: RefundQuery) -> Result<Refunded, Error> {
+        match (asked.trade_no, asked.refund_no) {
+            (Some(trade_no), None) => self.query_refunds(trade_no, asked.platform),
+            (trade_no, refund_no) => {
+                let refund_no = refund_no.unwrap_or_default();
+                let refund = self.query_one_refund(trade_no, refund_no, asked.platform)?;
+                Ok(Refunded::One(Box::new(refund)))
+            }
+        }
+    }
+
+    fn query_one_refund(
+        &self,
+        trade_no: Option<String>,
+        refund_no: String,
+        platform: Option<Platform>,
+    ) -> Result<Refund, Error> {
+        let stored = self
+            .journal
+            .known_refund(&refund_no)
+            .wait()
+            .map_err(Error::internal)?;
+        let refund_fee = stored.as_ref().map(|(_, fee)| *fee);
+        let trade_no = trade_no.or(stored.map(|(trade_no, _)| trade_no));
+        let platform = match (&trade_no, platform) {
+            (Some(trade_no), None) => self.known_order(trade_no)?.and_then(|order| order.platform),
+            (_, platform) => platform,
         };
-        let refund_no = asked
-            .refund_no
-            .or_else(|| trade_no.clone())
-            .unwrap_or_default();
-        let known = match &trade_no {
-            Some(trade_no) => self.known_order(trade_no)?,
-            None => None,
-        };
-        let platform = platform_of(asked.platform, known.as_ref())
-            .ok_or_else(|| Error::internal(missing_platform(&refund_no)))?;
         let key = RefundKey {
             trade_no,
             refund_no,
             platform,
+            refund_fee,
         };
         let answer = match self.ask(&Call::QueryRefund(&key), Failover::Any) {
             Heard::Answer(answer) => answer,
@@ -643,12 +800,100 @@ impl Engine {
                 Ok(*refund)
             }
             other => {
-                if matches!(other, Verdict::NotFound) {
+                let sent = self.sendings.last(&key.refund_no);
+                if matches!(other, Verdict::NotFound) && self.sendings.is_over(sent) {
                     let _ = self.journal.record_missing_refund(&key.refund_no).wait();
                 }
                 Err(not_answered(&other))
             }
         }
+    }
+
+    /// Every refund of an order: the gateway's list, where it has one, and what else the journal
+    /// knows.
+    fn query_refunds(
+        &self,
+        trade_no: String,
+        platform: Option<Platform>,
+    ) -> Result<Refunded, Error> {
+        let known = self.known_order(&trade_no)?;
+        let platform = platform.or_else(|| known.and_then(|order| order.platform));
+        let stored = || {
+            self.journal
+                .refunds_of(&trade_no)
+                .wait()
+                .map_err(Error::internal)
+        };
+        let key = OrderKey {
+            trade_no: trade_no.clone(),
+            platform,
+            sub_platform: platform.map(Platform::sub_number),
+            trade_type: None,
+            total_fee: None,
+        };
+        let call = Call::QueryRefunds(&key);
+        if !self.gateway.offers(&call) {
+            return self.query_known_refunds(trade_no.clone(), platform, stored()?);
+        }
+        let mut told = match self.ask(&call, Failover::Any) {
+            Heard::NotSent(reason) | Heard::Lost(reason) => return Err(Error::unknown(reason)),
+            Heard::Answer(answer) => match answer.verdict {
+                Verdict::Refunds(mut refunds) => {
+                    let mut known = HashSet::new();
+                    refunds.retain(|refund| known.insert(refund.refund_no.clone()));
+                    refunds
+                }
+                Verdict::NotFound => Vec::new(),
+                other => return Err(not_answered(&other)),
+            },
+        };
+        for kept in stored()? {
+            match told
+                .iter()
+                .find(|refund| refund.refund_no == kept.refund_no)
+            {
+                // About another amount: not the refund that this register asked for.
+                Some(refund) if refund.refund_fee != kept.refund_fee => {
+                    return Err(Error::unknown(text!(
+                        "网关的退款金额与本机记录不符",
+                        "the gateway's amount of a refund is not the journal's"
+                    )));
+                }
+                Some(refund) => {
+                    let _ = self.journal.record_refund(refund).wait();
+                }
+                None => told.push(kept),
+            }
+        }
+        Ok(Refunded::All(trade_no, told))
+    }
+
+    /// Where the gateway has no list: the journal's refunds, the newest without a result asked
+    /// about; or the one that has the order's number.
+    fn query_known_refunds(
+        &self,
+        trade_no: String,
+        platform: Option<Platform>,
+        mut refunds: Vec<Refund>,
+    ) -> Result<Refunded, Error> {
+        let open = |refund: &&mut Refund| {
+            matches!(refund.state, RefundState::Unknown | RefundState::Processing)
+        };
+        let ask = |refund_no: &str| {
+            self.query_one_refund(Some(trade_no.clone()), refund_no.to_owned(), platform)
+        };
+        if refunds.is_empty() {
+            refunds.extend(match ask(&trade_no) {
+                Ok(refund) => Some(refund),
+                Err(error) if error.code == Code::REFUSED => None,
+                Err(error) => return Err(error),
+            });
+        } else if let Some(refund) = refunds.iter_mut().rev().find(open)
+            && let Ok(now) = ask(&refund.refund_no)
+        {
+            *refund = now;
+        }
+        Ok(Refunded::All(trade_no, refunds))
     }
 
     /// Asks about the merchant: shops, lists, sums. Blocks for at most the request timeout times
@@ -706,9 +951,52 @@ fn not_answered(verdict: &Verdict) -> Error {
     }
 }
 
+/// An order that was never paid, or of another amount, is not refunded.
+fn check_refundable(order: &Order, asked: &RefundAsked) -> Result<(), Error> {
+    if order.state == OrderState::Reentry {
+        return Err(Error::refused(text!(
+            "该单号属于另一笔支付，不能退款",
+            "this number belongs to another payment: it is not refunded"
+        )));
+    }
+    match order.total_fee {
+        Some(fee) if fee != asked.total_fee => {
+            let given = asked.total_fee;
+            Err(Error::refused(text!(
+                "total_fee：订单金额为 {fee}，得到 {given}",
+                "total_fee: the order's amount is {fee}, got {given}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an order that the journal doesn't know was made by this register on this machine.
+fn made_here(facts: &OrderFacts, merchant: &Merchant) -> bool {
+    facts.marks.device_id.as_deref() == Some(merchant.device_id.as_str())
+        && facts.marks.machine_no.as_deref() == Some(merchant.machine_no.as_str())
+}
+
 /// What a register is told at the end of a cancel or close.
-fn taken_back(order: &Order, reversible: bool, refusal: Option<Text>) -> Result<(), Error> {
+fn taken_back(
+    order: &Order,
+    provisional: bool,
+    reversible: bool,
+    refusal: Option<Text>,
+) -> Result<(), Error> {
     match order.state {
+        OrderState::Reentry => Err(Error::new(
+            Code::REENTRY,
+            text!(
+                "该单号属于另一笔支付，不能撤销",
+                "this number belongs to another payment: it is not cancelled"
+            ),
+        )),
+        // That there was no such order proves nothing for good.
+        OrderState::Failed if provisional => Err(Error::unknown(text!(
+            "网关仍查无此订单，撤单没有得到证明；请稍后再查询",
+            "the gateway still has no such order, so nothing proves that it is reversed; query again later"
+        ))),
         // Nothing was or will be charged: there is nothing left to take back.
         OrderState::Reversed | OrderState::Closed | OrderState::Failed => Ok(()),
         OrderState::Refunded => Err(Error::refused(text!(
@@ -731,6 +1019,8 @@ fn taken_back(order: &Order, reversible: bool, refusal: Option<Text>) -> Result<
 
 fn show_facts(order: &mut Order, facts: OrderFacts, engine: &Engine) {
     order.state = facts.state;
+    order.platform = order.platform.or(facts.platform);
+    order.trade_type = order.trade_type.or(facts.trade_type);
     order.total_fee = facts.total_fee;
     order.transaction_id = facts.transaction_id;
     order.time_end = facts.time_end;
@@ -740,15 +1030,4 @@ fn show_facts(order: &mut Order, facts: OrderFacts, engine: &Engine) {
     if let Some(message) = facts.message {
         order.message = message.pick(engine.rules.language).to_owned();
     }
-}
-
-fn platform_of(given: Option<Platform>, known: Option<&Order>) -> Option<Platform> {
-    given.or_else(|| known.and_then(|order| order.platform))
-}
-
-fn missing_platform(number: &str) -> Text {
-    text!(
-        "pay_platform：本机没有 {number} 的记录，此项必填",
-        "pay_platform: required, because this register's journal knows nothing of {number}"
-    )
 }

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::http::{HttpRequest, HttpResponse};
 use crate::model::{
-    Evidence, OrderState, Payment, Platform, Refund, RefundRequest, Report, Source, TradeType,
+    Evidence, Marks, OrderState, Payment, Platform, Refund, RefundRequest, Report, Source,
+    TradeType,
 };
 use crate::telemetry::Upload;
 use crate::text::{Text, text};
@@ -26,6 +27,9 @@ pub(crate) trait Gateway: Send + Sync {
 
     /// The request for a call, authenticated.
     fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text>;
+
+    /// What a payment is sent with by which its order can be recognised.
+    fn marks(&self, payment: &Payment) -> Marks;
 
     /// What an answer to that call proves. Never more than that.
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer;
@@ -66,9 +70,12 @@ pub(crate) struct Traits {
 #[derive(Clone, Debug)]
 pub(crate) struct OrderKey {
     pub(crate) trade_no: String,
-    pub(crate) platform: Platform,
-    pub(crate) sub_platform: i64,
-    pub(crate) trade_type: TradeType,
+    /// `None` for orders that the journal doesn't know, unless the register says it.
+    pub(crate) platform: Option<Platform>,
+    /// `None` as before.
+    pub(crate) sub_platform: Option<i64>,
+    /// `None` as before.
+    pub(crate) trade_type: Option<TradeType>,
     /// `None` for orders that the journal doesn't know.
     pub(crate) total_fee: Option<i64>,
 }
@@ -77,9 +84,9 @@ impl OrderKey {
     pub(crate) fn of(payment: &Payment) -> Self {
         Self {
             trade_no: payment.trade_no.clone(),
-            platform: payment.platform,
-            sub_platform: payment.sub_platform,
-            trade_type: payment.trade_type(),
+            platform: Some(payment.platform),
+            sub_platform: Some(payment.sub_platform),
+            trade_type: Some(payment.trade_type()),
             total_fee: Some(payment.total_fee),
         }
     }
@@ -90,7 +97,20 @@ impl OrderKey {
 pub(crate) struct RefundKey {
     pub(crate) trade_no: Option<String>,
     pub(crate) refund_no: String,
-    pub(crate) platform: Platform,
+    pub(crate) platform: Option<Platform>,
+    /// The refund's amount; `None` for refunds that the journal doesn't know.
+    pub(crate) refund_fee: Option<i64>,
+}
+
+impl RefundKey {
+    pub(crate) fn of(request: &RefundRequest) -> Self {
+        Self {
+            trade_no: Some(request.trade_no.clone()),
+            refund_no: request.refund_no.clone(),
+            platform: request.platform,
+            refund_fee: Some(request.refund_fee),
+        }
+    }
 }
 
 /// What is asked of the gateway.
@@ -101,6 +121,8 @@ pub(crate) enum Call<'a> {
     Reverse(&'a OrderKey),
     Refund(&'a RefundRequest),
     QueryRefund(&'a RefundKey),
+    /// Every refund of an order.
+    QueryRefunds(&'a OrderKey),
     Report(&'a Report),
     Upload(&'a Upload),
 }
@@ -117,7 +139,7 @@ impl Call<'_> {
             Call::CloseOrder(_) => "close_order",
             Call::Reverse(_) => "reverse",
             Call::Refund(_) => "refund",
-            Call::QueryRefund(_) => "query_refund",
+            Call::QueryRefund(_) | Call::QueryRefunds(_) => "query_refund",
             Call::Upload(_) => "upload",
             Call::Report(Report::Shops { .. }) => "query_shop_info",
             Call::Report(Report::SubMerchant) => "query_sub_mch_info",
@@ -130,7 +152,10 @@ impl Call<'_> {
     pub(crate) fn number(&self) -> &str {
         match self {
             Call::Pay(payment) => &payment.trade_no,
-            Call::QueryOrder(key) | Call::CloseOrder(key) | Call::Reverse(key) => &key.trade_no,
+            Call::QueryOrder(key)
+            | Call::CloseOrder(key)
+            | Call::Reverse(key)
+            | Call::QueryRefunds(key) => &key.trade_no,
             Call::Refund(refund) => &refund.refund_no,
             Call::QueryRefund(key) => &key.refund_no,
             Call::Report(_) | Call::Upload(_) => "",
@@ -152,6 +177,8 @@ pub(crate) enum Verdict {
     Order(Box<OrderFacts>),
     /// Authentic, and about this refund.
     Refund(Box<Refund>),
+    /// Authentic: every refund of the order.
+    Refunds(Vec<Refund>),
     /// Authentic: what was asked for, in the gateway's own words.
     Report(Box<RawValue>),
     /// Authentic, but not about the amount: the order has to be asked for.
@@ -166,6 +193,8 @@ pub(crate) enum Verdict {
     Reentry(Text),
     /// Refused, by an answer that is unsigned by design: very likely true.
     RefusedUnsigned(Text),
+    /// The same, because there is an order under this number. Whose, only the order tells.
+    NumberUsed(Text),
     /// The gateway itself doesn't know; ask again in a few seconds.
     Busy(Text),
     /// The answer was thrown away: it proves nothing.
@@ -178,11 +207,17 @@ impl Verdict {
         match self {
             Self::Refused(reason)
             | Self::RefusedUnsigned(reason)
+            | Self::NumberUsed(reason)
             | Self::Reentry(reason)
             | Self::Busy(reason)
             | Self::Untrusted(reason) => reason.clone(),
             Self::NotFound => text!("网关查无此单", "the gateway finds no such number"),
-            Self::Order(_) | Self::Refund(_) | Self::Report(_) | Self::AskAgain | Self::Done => {
+            Self::Order(_)
+            | Self::Refund(_)
+            | Self::Refunds(_)
+            | Self::Report(_)
+            | Self::AskAgain
+            | Self::Done => {
                 text!("应答与请求不符", "the answer doesn't fit the request")
             }
         }
@@ -199,8 +234,14 @@ pub(crate) struct OrderFacts {
     pub(crate) code_url: Option<String>,
     /// A description of the state, for people.
     pub(crate) message: Option<Text>,
-    /// The register that made the payment, where the answer says so.
-    pub(crate) device_id: Option<String>,
+    /// What the answer tells of who made it.
+    pub(crate) marks: Marks,
+    /// Whose customer pays, where the answer says so.
+    pub(crate) platform: Option<Platform>,
+    /// How it is paid, where the answer says so.
+    pub(crate) trade_type: Option<TradeType>,
+    /// When it last changed, in seconds since 1970 by the gateway's clock.
+    pub(crate) updated: Option<i64>,
     /// The gateway's own `order_content`.
     pub(crate) content: Option<Box<RawValue>>,
     /// The gateway's own `pay_mch_key`.
@@ -217,7 +258,10 @@ impl OrderFacts {
             time_end: None,
             code_url: None,
             message: None,
-            device_id: None,
+            marks: Marks::default(),
+            platform: None,
+            trade_type: None,
+            updated: None,
             content: None,
             mch_key: None,
         }
@@ -244,6 +288,7 @@ pub(crate) fn evidence(
         source: Source::Gateway,
         authenticated,
         time_ms: crate::clock::now_ms(),
+        gateway_ms: response.date_ms,
         domain: response.domain.clone(),
         log_id,
     }

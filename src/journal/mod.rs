@@ -16,7 +16,7 @@ use rusqlite::Connection;
 pub(crate) use self::commit::Ticket;
 use self::commit::{Committer, Until};
 pub(crate) use self::orders::{Accepted, StoredOrder};
-pub(crate) use self::refunds::BegunRefund;
+pub(crate) use self::refunds::{BegunRefund, BegunTakeBack};
 use crate::lock;
 use crate::text::{Text, text};
 

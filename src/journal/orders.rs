@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
 use super::{Journal, Ticket};
-use crate::model::{Evidence, Order, OrderState, Payment, Platform, Source, TradeType};
+use crate::model::{
+    Evidence, Marks, Order, OrderState, Origin, Payment, Platform, Refunds, Source, TradeType,
+};
 use crate::object::Object;
 
 /// An order as the journal has it.
@@ -26,6 +28,10 @@ pub(crate) struct StoredOrder {
     pub(crate) final_ms: Option<i64>,
     /// A late payment is looked for until then.
     pub(crate) watch_until_ms: Option<i64>,
+    /// Whether the register was told its final state.
+    pub(crate) told: bool,
+    /// What is known beside what the register sees.
+    pub(crate) origin: Origin,
 }
 
 impl StoredOrder {
@@ -57,9 +63,16 @@ pub(crate) enum Accepted {
 const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform, total_fee, \
      payment_code, content_sha256, state, code_url, transaction_id, time_end, message, \
      order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
-     evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms";
+     evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms, told, reopened, \
+     reason, ours, domain, device_id, machine_no, mark, words_sha256, accepted_gateway_ms, \
+     time_expire, provisional, was_paid, reversed_at, \
+     (SELECT coalesce(sum(refund_fee), 0) FROM refunds \
+      WHERE refunds.out_trade_no = orders.out_trade_no \
+          AND refunds.state IN ('processing', 'success', 'manual')), \
+     EXISTS (SELECT 1 FROM refunds \
+      WHERE refunds.out_trade_no = orders.out_trade_no AND refunds.state = 'unknown')";
 
-/// Such an order has not been reported either: the index of those finds it.
+/// Such an order has not been told either: the index of those finds it.
 const OPEN: &str = "(state = 'paying' OR state = 'code_ready' OR state = 'unknown')";
 
 /// Keys of `order_content` that hold the payment code or say who the customer is.
@@ -74,23 +87,35 @@ const PRIVATE_KEYS: [&str; 7] = [
 ];
 
 impl Journal {
-    /// Writes a new order, unless its number is taken.
-    pub(crate) fn accept(&self, payment: &Payment) -> Ticket<Accepted> {
+    /// Writes a new order, unless its number is taken. `code` is the keyed digest of its payment
+    /// code; those of the orders in `dead` are wiped.
+    pub(crate) fn accept(
+        &self,
+        payment: &Payment,
+        origin: &Origin,
+        code: Option<[u8; 32]>,
+        dead: Vec<String>,
+    ) -> Ticket<Accepted> {
         let trade_no = payment.trade_no.clone();
         let trade_type = payment.trade_type().number();
         let platform = payment.platform.number();
         let sub_platform = payment.sub_platform;
         let total_fee = payment.total_fee;
-        let code = payment.code.as_ref().map(|code| code.masked());
+        let masked = payment.code.as_ref().map(|code| code.masked());
         let digest = payment.content_digest();
         let now = crate::clock::now_ms();
+        let origin = origin.clone();
         self.submit(move |db| {
+            wipe(db, &dead)?;
+            let marks = &origin.marks;
             let inserted = db
                 .prepare_cached(
                     "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
                          total_fee, payment_code, content_sha256, state, message, created_ms,
-                         late, recovered, reported)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'paying', '', ?8, 0, 0, 0)
+                         late, recovered, told, domain, device_id, machine_no, mark,
+                         words_sha256, accepted_gateway_ms, time_expire, code_hmac)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'paying', '', ?8, 0, 0, 0,
+                         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
                      ON CONFLICT (out_trade_no) DO NOTHING",
                 )?
                 .execute(params![
@@ -99,9 +124,17 @@ impl Journal {
                     platform,
                     sub_platform,
                     total_fee,
-                    code,
+                    masked,
                     digest,
-                    now
+                    now,
+                    origin.domain,
+                    marks.device_id,
+                    marks.machine_no,
+                    marks.tag,
+                    marks.words,
+                    marks.made_ms,
+                    origin.time_expire,
+                    code
                 ])?;
             if inserted == 0 {
                 let known = find(db, &trade_no)?.ok_or(QueryReturnedNoRows)?;
@@ -114,7 +147,12 @@ impl Journal {
     /// Writes where an order stands now. A state that the gateway proved needs no fsync of its own:
     /// after a power cut the order is asked about again, and the answer is the same. Not so a
     /// re-entry (asked again, the gateway tells of the other payment) and a QR code (told once).
-    pub(crate) fn record(&self, order: &Order, watch_until_ms: Option<i64>) -> Ticket<()> {
+    pub(crate) fn record(
+        &self,
+        order: &Order,
+        origin: &Origin,
+        watch_until_ms: Option<i64>,
+    ) -> Ticket<()> {
         let proven = order
             .evidence
             .as_ref()
@@ -123,13 +161,23 @@ impl Journal {
             OrderState::Reentry => false,
             state => proven && (state.is_final() || state == OrderState::Paying),
         };
-        let order = order.clone();
-        let work = move |db: &Connection| update(db, &order, watch_until_ms);
+        let (order, origin) = (order.clone(), origin.clone());
+        let work = move |db: &Connection| update(db, &order, &origin, watch_until_ms);
         if again {
             self.submit_unsynced(work)
         } else {
             self.submit(work)
         }
+    }
+
+    /// Writes to which domain a payment goes now, before it does: the one before it can't have it.
+    pub(crate) fn record_domain(&self, trade_no: &str, domain: &str) -> Ticket<()> {
+        let (trade_no, domain) = (trade_no.to_owned(), domain.to_owned());
+        self.submit(move |db| {
+            db.prepare_cached("UPDATE orders SET domain = ?2 WHERE out_trade_no = ?1")?
+                .execute([trade_no, domain])
+                .map(drop)
+        })
     }
 
     /// The order with this number.
@@ -139,29 +187,32 @@ impl Journal {
     }
 
     /// At start: marks what an earlier process left unfinished or untold, and gives the orders
-    /// that have to be asked about: those without a final state, and those still watched.
+    /// that have to be asked about: those without a final state, and those whose watch was not
+    /// over, by whatever clock.
     pub(crate) fn recover(&self) -> Ticket<Vec<StoredOrder>> {
-        let now = crate::clock::now_ms();
         self.submit(move |db| {
-            db.execute("UPDATE orders SET recovered = 1 WHERE reported = 0", [])?;
-            let mut orders = select(
-                db,
-                &format!("reported = 0 AND {OPEN} ORDER BY created_ms"),
+            db.execute(
+                "UPDATE orders SET recovered = 1, to_show = 1 WHERE told = 0",
                 [],
             )?;
-            orders.extend(select(db, "watch_until_ms > ?1", [now])?);
+            let mut orders = select(db, &format!("told = 0 AND {OPEN} ORDER BY created_ms"), [])?;
+            let watched = format!("watch_until_ms IS NOT NULL AND NOT (told = 0 AND {OPEN})");
+            orders.extend(select(db, &watched, [])?);
             Ok(orders)
         })
     }
 
-    /// Orders without a final state, recovered ones and late ones that the register has not been
-    /// told about. Without their `order_content`.
+    /// Orders without a final state; those that were recovered, reopened or paid late and that the
+    /// register has not asked for since; and those with a refund whose result isn't known. Without
+    /// their `order_content`.
     pub(crate) fn pending(&self) -> Ticket<Vec<StoredOrder>> {
         self.submit_unsynced(move |db| {
             let mut orders = select(
                 db,
                 &format!(
-                    "reported = 0 AND ({OPEN} OR recovered = 1 OR late = 1) ORDER BY created_ms"
+                    "told = 0 AND {OPEN} OR to_show = 1 OR out_trade_no IN
+                         (SELECT out_trade_no FROM refunds WHERE state = 'unknown')
+                     ORDER BY created_ms"
                 ),
                 [],
             )?;
@@ -172,39 +223,69 @@ impl Journal {
         })
     }
 
-    /// Notes that the register knows an order's final state.
-    pub(crate) fn reported(&self, trade_no: &str) {
+    /// Notes that the register knows an order's final state; `asked`: because it asked for it.
+    pub(crate) fn told(&self, trade_no: &str, asked: bool) {
         let trade_no = trade_no.to_owned();
         self.submit_lazily(move |db| {
             db.prepare_cached(&format!(
-                "UPDATE orders SET reported = 1
-                 WHERE out_trade_no = ?1 AND reported = 0 AND NOT {OPEN}"
+                "UPDATE orders SET told = 1, to_show = CASE WHEN ?2 THEN 0 ELSE to_show END
+                 WHERE out_trade_no = ?1 AND (told = 0 OR to_show = 1) AND NOT {OPEN}"
             ))?
-            .execute([trade_no])
+            .execute(params![trade_no, asked])
             .map(drop)
         });
     }
 
-    /// The next order number's second and counter: never the same, never back, whatever the
-    /// clock does.
-    pub(crate) fn next_number(&self, counters_per_second: i64) -> Ticket<(i64, i64)> {
+    /// The next order number, made of a second, which never goes back, whatever the clock does,
+    /// and of random characters. `None`: there is an order or a refund under it.
+    pub(crate) fn next_number(
+        &self,
+        number: impl FnOnce(i64) -> String + Send + 'static,
+    ) -> Ticket<Option<String>> {
         let now = crate::clock::now_ms() / 1000;
         self.submit(move |db| {
-            let (second, counter): (i64, i64) = db
-                .prepare_cached("SELECT number_second, number_counter FROM journal")?
-                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let (second, counter) = if now > second {
-                (now, 0)
-            } else if counter + 1 < counters_per_second {
-                (second, counter + 1)
-            } else {
-                (second + 1, 0)
-            };
-            db.prepare_cached("UPDATE journal SET number_second = ?1, number_counter = ?2")?
-                .execute([second, counter])?;
-            Ok((second, counter))
+            let second: i64 = db
+                .prepare_cached("SELECT number_second FROM journal")?
+                .query_row([], |row| row.get(0))?;
+            let second = second.max(now);
+            db.prepare_cached("UPDATE journal SET number_second = ?1")?
+                .execute([second])?;
+            let number = number(second);
+            let taken: bool = db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM orders WHERE out_trade_no = ?1)
+                         OR EXISTS (SELECT 1 FROM refunds WHERE out_refund_no = ?1)",
+                )?
+                .query_row([&number], |row| row.get(0))?;
+            Ok(Some(number).filter(|_| !taken))
         })
     }
+
+    /// The payment codes, by their keyed digests, of orders that an earlier process accepted.
+    pub(crate) fn codes(&self) -> Ticket<Vec<([u8; 32], String)>> {
+        self.submit_unsynced(move |db| {
+            db.prepare("SELECT code_hmac, out_trade_no FROM orders WHERE code_hmac IS NOT NULL")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// Wipes the digests of payment codes that are dead.
+    pub(crate) fn wipe_codes(&self, of: Vec<String>) -> Ticket<()> {
+        self.submit(move |db| wipe(db, &of))
+    }
+}
+
+fn wipe(db: &Connection, of: &[String]) -> rusqlite::Result<()> {
+    if of.is_empty() {
+        return Ok(());
+    }
+    let mut statement =
+        db.prepare_cached("UPDATE orders SET code_hmac = NULL WHERE out_trade_no = ?1")?;
+    for trade_no in of {
+        statement.execute([trade_no])?;
+    }
+    Ok(())
 }
 
 fn find(db: &Connection, trade_no: &str) -> rusqlite::Result<Option<StoredOrder>> {
@@ -225,13 +306,19 @@ fn select(
         .collect()
 }
 
-fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqlite::Result<()> {
+fn update(
+    db: &Connection,
+    order: &Order,
+    origin: &Origin,
+    watch_until_ms: Option<i64>,
+) -> rusqlite::Result<()> {
     let content = order.content.as_deref().map(without_private);
     let evidence = order.evidence.as_ref();
     let final_ms = order.state.is_final().then(crate::clock::now_ms);
-    // Naming `reported` has its index written anew: not where it stays as it is.
-    let reported = if order.late || final_ms.is_none() {
-        ", reported = CASE WHEN late < ?15 OR ?13 IS NULL THEN 0 ELSE reported END"
+    // Naming `told` has its index written anew: not where it stays as it is.
+    let told = if order.late || order.reopened || final_ms.is_none() {
+        ", told = CASE WHEN late < ?15 OR ?13 IS NULL THEN 0 ELSE told END,
+           to_show = CASE WHEN late < ?15 OR reopened < ?16 THEN 1 ELSE to_show END"
     } else {
         ""
     };
@@ -241,7 +328,10 @@ fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqli
              message = ?6, order_content = coalesce(?7, order_content),
              evidence_source = ?8, evidence_authentic = ?9, evidence_time_ms = ?10,
              evidence_domain = ?11, evidence_log_id = ?12,
-             final_ms = ?13, watch_until_ms = ?14, late = ?15 {reported}
+             final_ms = ?13, watch_until_ms = ?14, late = ?15, reopened = ?16,
+             reason = ?17, ours = ?18, provisional = ?19, was_paid = ?20,
+             accepted_gateway_ms = ?21, reversed_at = ?22,
+             code_hmac = CASE WHEN ?13 IS NULL THEN code_hmac END {told}
          WHERE out_trade_no = ?1",
     ))?
     .execute(params![
@@ -260,6 +350,13 @@ fn update(db: &Connection, order: &Order, watch_until_ms: Option<i64>) -> rusqli
         final_ms,
         watch_until_ms,
         order.late,
+        order.reopened,
+        order.reason,
+        origin.ours,
+        origin.provisional,
+        origin.was_paid,
+        origin.marks.made_ms,
+        origin.reversed_at,
     ])
     .map(drop)
 }
@@ -281,6 +378,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
             },
             authenticated: row.get(14)?,
             time_ms: row.get(15)?,
+            gateway_ms: None,
             domain: row.get(16)?,
             log_id: row.get(17)?,
         }),
@@ -298,6 +396,12 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
             message: row.get(11)?,
             recovered: row.get(20)?,
             late: row.get(19)?,
+            reopened: row.get(24)?,
+            reason: row.get(25)?,
+            refunds: Some(Refunds {
+                fee: row.get(37)?,
+                unknown: row.get(38)?,
+            }),
             evidence,
             content: content.and_then(|content| RawValue::from_string(content).ok()),
             mch_key: None,
@@ -311,6 +415,25 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
         created_ms: row.get(21)?,
         final_ms: row.get(22)?,
         watch_until_ms: row.get(18)?,
+        told: row.get(23)?,
+        origin: Origin {
+            marks: Marks {
+                device_id: row.get(28)?,
+                machine_no: row.get(29)?,
+                payment_code: row
+                    .get::<_, Option<String>>(5)?
+                    .and_then(|code| Marks::of_code(&code)),
+                tag: row.get(30)?,
+                words: row.get(31)?,
+                made_ms: row.get(32)?,
+            },
+            ours: row.get(26)?,
+            domain: row.get(27)?,
+            time_expire: row.get(33)?,
+            provisional: row.get(34)?,
+            was_paid: row.get(35)?,
+            reversed_at: row.get(36)?,
+        },
     })
 }
 

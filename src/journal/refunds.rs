@@ -1,9 +1,10 @@
 //! Refunds in the journal: what keeps a refund from being made twice by accident.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::value::RawValue;
 
 use super::{Journal, Ticket, orders};
-use crate::model::{Refund, RefundRequest};
+use crate::model::{Evidence, Platform, Refund, RefundRequest, RefundState, Source};
 
 /// What became of a refund offered to the journal.
 pub(crate) enum BegunRefund {
@@ -24,11 +25,38 @@ pub(crate) enum BegunRefund {
         /// The other one's number.
         refund_no: String,
     },
+    /// Together with the order's other refunds it would be more than was paid.
+    TooMuch {
+        /// What is left to refund, in fen.
+        left: i64,
+    },
+    /// The order is reversed or closed, or is about to be.
+    TakenBack {
+        /// It is proven.
+        proven: bool,
+    },
 }
+
+/// What became of a reverse or close offered to the journal.
+pub(crate) enum BegunTakeBack {
+    /// It may be sent.
+    Send,
+    /// Money of the order goes back already, or has gone.
+    Refunded {
+        /// The number of such a refund.
+        refund_no: String,
+        /// All of them together, in fen.
+        fee: i64,
+    },
+}
+
+/// What isn't proven to have come to nothing.
+const STANDS: &str = "state NOT IN ('refused', 'failed', 'closed')";
 
 impl Journal {
     /// Writes a refund before it is sent, unless its number stands for another one; with `alone`,
-    /// also unless another one of the same order has no result yet.
+    /// also unless another one of the same order has no result yet. A refund and a reverse of one
+    /// order exclude each other, and all refunds together are never more than was paid.
     pub(crate) fn begin_refund(&self, request: &RefundRequest, alone: bool) -> Ticket<BegunRefund> {
         let request = request.clone();
         let now = crate::clock::now_ms();
@@ -63,6 +91,12 @@ impl Journal {
                     return Ok(BegunRefund::MustWait { refund_no });
                 }
             }
+            if !again {
+                let excluded = excluded(db, &request)?;
+                if let Some(excluded) = excluded {
+                    return Ok(excluded);
+                }
+            }
             if let Some((.., refused, updated)) = known {
                 // Every attempt has a time of its own.
                 let attempt = now.max(updated + 1);
@@ -84,7 +118,7 @@ impl Journal {
             .execute(params![
                 request.refund_no,
                 request.trade_no,
-                request.platform.number(),
+                request.platform.map_or(0, Platform::number),
                 request.total_fee,
                 request.refund_fee,
                 digest,
@@ -147,28 +181,128 @@ impl Journal {
         })
     }
 
-    /// Writes that the gateway knows no such refund, unless it was sent within a minute: then it may
-    /// be on its way.
+    /// Writes that the gateway knows no such refund, though it would by now.
     pub(crate) fn record_missing_refund(&self, refund_no: &str) -> Ticket<()> {
         let refund_no = refund_no.to_owned();
         let now = crate::clock::now_ms();
         self.submit(move |db| {
             db.prepare_cached(
                 "UPDATE refunds SET state = 'refused', updated_ms = ?2
-                 WHERE out_refund_no = ?1 AND state = 'unknown' AND updated_ms < ?2 - 60000",
+                 WHERE out_refund_no = ?1 AND state = 'unknown'",
             )?
             .execute(params![refund_no, now])
             .map(drop)
         })
     }
 
-    /// The order that a refund belongs to.
-    pub(crate) fn order_of_refund(&self, refund_no: &str) -> Ticket<Option<String>> {
+    /// The order that a refund belongs to, and its amount in fen.
+    pub(crate) fn known_refund(&self, refund_no: &str) -> Ticket<Option<(String, i64)>> {
         let refund_no = refund_no.to_owned();
         self.submit_unsynced(move |db| {
-            db.prepare_cached("SELECT out_trade_no FROM refunds WHERE out_refund_no = ?1")?
-                .query_row([refund_no], |row| row.get(0))
-                .optional()
+            db.prepare_cached(
+                "SELECT out_trade_no, refund_fee FROM refunds WHERE out_refund_no = ?1",
+            )?
+            .query_row([refund_no], |row| row.try_into())
+            .optional()
         })
     }
+
+    /// The refunds of an order, oldest first, but for those that were refused.
+    pub(crate) fn refunds_of(&self, trade_no: &str) -> Ticket<Vec<Refund>> {
+        let trade_no = trade_no.to_owned();
+        self.submit_unsynced(move |db| {
+            db.prepare_cached(
+                "SELECT out_refund_no, out_trade_no, refund_id, state, refund_fee,
+                     coalesce(evidence_time_ms, updated_ms), coalesce(evidence_domain, ''),
+                     evidence_log_id, refund_content
+                 FROM refunds WHERE out_trade_no = ?1 AND state <> 'refused'
+                 ORDER BY created_ms, out_refund_no",
+            )?
+            .query_map([trade_no], stored)?
+            .collect()
+        })
+    }
+
+    /// Writes that an order is about to be reversed or closed, unless money of it goes back already.
+    pub(crate) fn begin_take_back(&self, trade_no: &str) -> Ticket<BegunTakeBack> {
+        let trade_no = trade_no.to_owned();
+        let now = crate::clock::now_ms();
+        self.submit(move |db| {
+            let (refund_no, fee): (Option<String>, i64) = db
+                .prepare_cached(&format!(
+                    "SELECT min(out_refund_no), coalesce(sum(refund_fee), 0) FROM refunds
+                     WHERE out_trade_no = ?1 AND {STANDS}"
+                ))?
+                .query_row([&trade_no], |row| row.try_into())?;
+            if let Some(refund_no) = refund_no {
+                return Ok(BegunTakeBack::Refunded { refund_no, fee });
+            }
+            db.prepare_cached(
+                "INSERT INTO take_backs VALUES (?1, 'under_way', ?2)
+                 ON CONFLICT (out_trade_no) DO UPDATE SET begun_ms = ?2
+                 WHERE state = 'under_way'",
+            )?
+            .execute(params![trade_no, now])?;
+            Ok(BegunTakeBack::Send)
+        })
+    }
+
+    /// Writes that a reverse or close is proven, or that nothing can come of it any more.
+    pub(crate) fn end_take_back(&self, trade_no: &str, done: bool) -> Ticket<()> {
+        let trade_no = trade_no.to_owned();
+        self.submit(move |db| {
+            let statement = if done {
+                "UPDATE take_backs SET state = 'done' WHERE out_trade_no = ?1"
+            } else {
+                "DELETE FROM take_backs WHERE out_trade_no = ?1 AND state = 'under_way'"
+            };
+            db.prepare_cached(statement)?.execute([trade_no]).map(drop)
+        })
+    }
+}
+
+/// Why a refund may not be made, whatever the gateway would say.
+fn excluded(db: &Connection, request: &RefundRequest) -> rusqlite::Result<Option<BegunRefund>> {
+    let reversed: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM orders WHERE out_trade_no = ?1 AND state = 'reversed')",
+        )?
+        .query_row([&request.trade_no], |row| row.get(0))?;
+    let taken_back: Option<bool> = db
+        .prepare_cached("SELECT state = 'done' FROM take_backs WHERE out_trade_no = ?1")?
+        .query_row([&request.trade_no], |row| row.get(0))
+        .optional()?;
+    if reversed || taken_back.is_some() {
+        let proven = reversed || taken_back == Some(true);
+        return Ok(Some(BegunRefund::TakenBack { proven }));
+    }
+    let others: i64 = db
+        .prepare_cached(&format!(
+            "SELECT coalesce(sum(refund_fee), 0) FROM refunds
+             WHERE out_trade_no = ?1 AND out_refund_no <> ?2 AND {STANDS}"
+        ))?
+        .query_row([&request.trade_no, &request.refund_no], |row| row.get(0))?;
+    let left = request.total_fee - others;
+    Ok((request.refund_fee > left).then_some(BegunRefund::TooMuch { left }))
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Refund> {
+    let state: String = row.get(3)?;
+    let content: Option<String> = row.get(8)?;
+    Ok(Refund {
+        refund_no: row.get(0)?,
+        trade_no: row.get(1)?,
+        refund_id: row.get(2)?,
+        state: RefundState::from_name(&state).unwrap_or(RefundState::Unknown),
+        refund_fee: row.get(4)?,
+        evidence: Evidence {
+            source: Source::Journal,
+            authenticated: content.is_some(),
+            time_ms: row.get(5)?,
+            gateway_ms: None,
+            domain: row.get(6)?,
+            log_id: row.get(7)?,
+        },
+        content: content.and_then(|content| RawValue::from_string(content).ok()),
+    })
 }

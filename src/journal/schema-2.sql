@@ -5,6 +5,7 @@ ALTER TABLE orders ADD COLUMN to_show INTEGER NOT NULL DEFAULT 0 /* 1: recovered
 ALTER TABLE orders ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0 /* 1: told as failed, and found under way after that */;
 ALTER TABLE orders ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0 /* 1: failed because there was no such order, and for no better reason */;
 ALTER TABLE orders ADD COLUMN was_paid INTEGER NOT NULL DEFAULT 0 /* 1: has ever been proven paid */;
+ALTER TABLE orders ADD COLUMN reversed_at INTEGER /* when the end of a paid order was proven, seconds since 1970, gateway's clock */;
 ALTER TABLE orders ADD COLUMN reason TEXT /* why the gateway refused it, in its own words */;
 ALTER TABLE orders ADD COLUMN ours INTEGER NOT NULL DEFAULT 0 /* 1: proven to be this register's own order */;
 ALTER TABLE orders ADD COLUMN domain TEXT /* the domain that may have taken the payment */;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::text::{Text, text};
 
 /// One script per schema version; `user_version` says how many a file has had.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Finished orders and refunds are kept this long.
 const KEEP_MS: i64 = 90 * 24 * 3600 * 1000;
@@ -56,6 +56,7 @@ fn prepare(connection: &mut Connection, name: &str, merchant: &str) -> Result<()
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF;
+             PRAGMA secure_delete = ON;
              BEGIN IMMEDIATE; COMMIT;",
         )
         .map_err(fail)?;
@@ -167,7 +168,7 @@ mod tests {
             db.execute(
                 "INSERT INTO orders (out_trade_no, trade_type, pay_platform, sub_pay_platform,
                      total_fee, content_sha256, state, message, created_ms, final_ms, late,
-                     recovered, reported)
+                     recovered, told)
                  VALUES (?1, 1, 1, 100, 1, x'00', ?2, '', 0, ?3, 0, 0, 0)",
                 rusqlite::params![number, state, final_ms],
             )

@@ -1,12 +1,14 @@
 //! What both gateways share: amounts, platforms, payment codes, orders and refunds.
 
 mod order;
+mod origin;
 mod payment;
 mod refund;
 mod report;
 
-pub use order::{Evidence, Order, OrderState, Source};
-pub(crate) use payment::{AlipayExtras, Payment, PaymentCode};
+pub use order::{Evidence, Order, OrderState, PendingOrder, Refunds, Source};
+pub(crate) use origin::{Maker, Marks, Origin};
+pub(crate) use payment::{AlipayExtras, CodeKey, Payment, PaymentCode};
 pub(crate) use refund::RefundRequest;
 pub use refund::{Refund, RefundState};
 pub(crate) use report::MAX_PAGE_SIZE;

@@ -125,10 +125,50 @@ pub struct Evidence {
     pub authenticated: bool,
     /// When, in milliseconds since 1970, by this machine's clock.
     pub time_ms: i64,
+    /// When, by the gateway's clock (`Date`), in milliseconds since 1970. Not in the journal.
+    pub gateway_ms: Option<i64>,
     /// Which of the gateway's domains; empty when no answer was involved.
     pub domain: String,
     /// The gateway's own number for the exchange, to ask its support with.
     pub log_id: Option<i64>,
+}
+
+/// How much of an order went back to the customer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refunds {
+    /// Proven or accepted, in fen.
+    pub fee: i64,
+    /// The result of one isn't known.
+    pub unknown: bool,
+}
+
+impl Order {
+    /// What is known to have gone back: `refunded_fee` in fen, where it is known, and
+    /// `refund_state`.
+    pub(crate) fn refunded(&self) -> (Option<i64>, &'static str) {
+        match self.refunds {
+            Some(Refunds { unknown: true, .. }) => (None, "unknown"),
+            // The gateway knows of a refund that this journal doesn't.
+            Some(Refunds { fee: 0, .. }) if self.state == OrderState::Refunded => (None, "unknown"),
+            Some(Refunds { fee: 0, .. }) => (Some(0), "none"),
+            Some(Refunds { fee, .. }) if self.total_fee.is_some_and(|total| fee >= total) => {
+                (Some(fee), "full")
+            }
+            Some(Refunds { fee, .. }) => (Some(fee), "partial"),
+            None => (None, "unknown"),
+        }
+    }
+}
+
+/// An order that a register should look at, and why.
+#[derive(Clone, Debug)]
+pub struct PendingOrder {
+    /// The order, without the gateway's words.
+    pub order: Order,
+    /// `untold`, `unknown`, `late`, `reopened` or `refund_open`.
+    pub why: &'static str,
+    /// Since when: it became final, or was accepted; in milliseconds since 1970.
+    pub since_ms: i64,
 }
 
 /// An order: what query_order, wait_order and the callback report.
@@ -156,6 +196,12 @@ pub struct Order {
     pub recovered: bool,
     /// Paid after it had been reported as ended without payment.
     pub late: bool,
+    /// Reported as failed, and found under way after that.
+    pub reopened: bool,
+    /// Why the gateway refused it, in its own words: kept whatever is found out later.
+    pub reason: Option<String>,
+    /// What was given back, as far as the journal knows; `None`: it doesn't hold the order.
+    pub refunds: Option<Refunds>,
     /// Who said so.
     pub evidence: Option<Evidence>,
     /// The gateway's own `order_content`, untouched. From the journal: without the customer's
@@ -181,6 +227,9 @@ impl Order {
             message: String::new(),
             recovered: false,
             late: false,
+            reopened: false,
+            reason: None,
+            refunds: None,
             evidence: None,
             content: None,
             mch_key: None,

@@ -101,6 +101,8 @@ pub(crate) struct Origin {
     pub provisional: bool,
     /// It has ever been proven paid: then only the order itself says that it is over.
     pub was_paid: bool,
+    /// When the end of a paid order was proven, in seconds since 1970 by the gateway's clock.
+    pub reversed_at: Option<i64>,
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A payment as the register asked for it.
 
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Platform, TradeType};
 use crate::text::{Text, text};
+use crate::traces::without_traces;
 
 /// What the customer's phone shows: good for one payment and about a minute. A secret: `Debug`
 /// and everything that is stored show only [`PaymentCode::masked`].
@@ -42,10 +44,32 @@ impl PaymentCode {
         }
     }
 
-    /// The digest under which the engine remembers which codes are in use.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
+    /// The digest under which engine and journal remember which codes are in use. Keyed: the codes
+    /// of an hour could be tried one by one.
+    pub(crate) fn digest(&self, key: &CodeKey) -> [u8; 32] {
+        let mut mac = key.0.clone();
+        mac.update(self.0.as_bytes());
+        mac.finalize().into_bytes().into()
     }
+}
+
+/// The key of the payment codes' digests, made of the merchant's own secret.
+pub(crate) struct CodeKey(Hmac<Sha256>);
+
+impl CodeKey {
+    pub(crate) fn new(secret: &str) -> Self {
+        without_traces(|| {
+            let mut mac = keyed(secret.as_bytes());
+            mac.update(b"cloudpay payment codes");
+            let key = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
+            Self(keyed(&*key))
+        })
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes keys of any length.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 impl std::fmt::Debug for PaymentCode {
@@ -115,9 +139,19 @@ pub(crate) struct Payment {
     pub time_expire: Option<i64>,
     /// Alipay's own keys.
     pub alipay: AlipayExtras,
+    /// The cashier, where the register named one for this payment; not part of what is paid for.
+    pub staff_id: Option<String>,
+    /// Random characters that go where `attach` would, when there is none (see
+    /// [`Marks::tag`](super::Marks)). Drawn when the payment is accepted.
+    pub tag: Option<String>,
 }
 
 impl Payment {
+    /// What the register wants handed back with the order.
+    pub(crate) fn own_attach(&self) -> Option<&str> {
+        self.attach.as_deref().filter(|attach| !attach.is_empty())
+    }
+
     /// How this payment is made.
     pub(crate) fn trade_type(&self) -> TradeType {
         match self.code {

@@ -12,14 +12,16 @@ pub(crate) struct RefundRequest {
     pub trade_no: String,
     /// The refund's own number; the order number when the register gave none.
     pub refund_no: String,
-    /// WeChat or Alipay.
-    pub platform: Platform,
+    /// WeChat or Alipay; `None` when neither register nor journal said.
+    pub platform: Option<Platform>,
     /// The order's amount in fen.
     pub total_fee: i64,
     /// What to give back, in fen, 1..=total_fee.
     pub refund_fee: i64,
     /// Why, at most 255 characters.
     pub reason: Option<String>,
+    /// The cashier, where the register named one for this refund; not part of what is refunded.
+    pub staff_id: Option<String>,
 }
 
 impl RefundRequest {
@@ -28,7 +30,7 @@ impl RefundRequest {
         let mut hash = Sha256::new();
         for part in [
             self.trade_no.as_str(),
-            &self.platform.number().to_string(),
+            &self.platform.map_or(0, Platform::number).to_string(),
             &self.total_fee.to_string(),
             &self.refund_fee.to_string(),
             self.reason.as_deref().unwrap_or("\0none"),
@@ -58,6 +60,20 @@ pub enum RefundState {
 }
 
 impl RefundState {
+    const ALL: [Self; 6] = [
+        Self::Processing,
+        Self::Success,
+        Self::Failed,
+        Self::Manual,
+        Self::Closed,
+        Self::Unknown,
+    ];
+
+    /// The state with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// The word in the refund JSON and in the journal.
     pub const fn name(self) -> &'static str {
         match self {

@@ -103,11 +103,13 @@ pub(crate) fn log_exchange(call: &Call<'_>, heard: &Heard, took: Duration) {
     let (said, reason) = match &answer.verdict {
         Verdict::Order(facts) => (facts.state.name(), None),
         Verdict::Refund(refund) => (refund.state.name(), None),
+        Verdict::Refunds(_) => ("answered", None),
         Verdict::Done | Verdict::Report(_) | Verdict::AskAgain => ("done", None),
         Verdict::NotFound => ("not_found", None),
         Verdict::Refused(reason) => ("refused", Some(reason)),
         Verdict::Reentry(reason) => ("reentry", Some(reason)),
         Verdict::RefusedUnsigned(reason) => ("refused (unsigned)", Some(reason)),
+        Verdict::NumberUsed(reason) => ("number used (unsigned)", Some(reason)),
         Verdict::Busy(reason) => ("busy", Some(reason)),
         Verdict::Untrusted(reason) => {
             let domain = &answer.evidence.domain;

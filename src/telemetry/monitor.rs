@@ -145,7 +145,7 @@ fn interface(call: &Call<'_>) -> i64 {
         Call::CloseOrder(_) => 103,
         Call::Refund(_) => 104,
         Call::QueryOrder(_) => 106,
-        Call::QueryRefund(_) => 107,
+        Call::QueryRefund(_) | Call::QueryRefunds(_) => 107,
         Call::Reverse(_) => 108,
         Call::Report(Report::Shops { .. } | Report::SubMerchant) => 14,
         Call::Report(Report::Orders { .. }) => 221,
@@ -165,11 +165,13 @@ fn outcome(heard: &Heard) -> (i64, &'static str, i64) {
             let (status, words) = match verdict {
                 Verdict::Order(facts) => (0, facts.state.name()),
                 Verdict::Refund(refund) => (0, refund.state.name()),
-                Verdict::Report(_) | Verdict::AskAgain | Verdict::Done => (0, "done"),
+                Verdict::Report(_) | Verdict::Refunds(_) | Verdict::AskAgain | Verdict::Done => {
+                    (0, "done")
+                }
                 Verdict::NotFound => (104, "not_found"),
                 Verdict::Refused(_) => (104, "refused"),
                 Verdict::Reentry(_) => (104, "reentry"),
-                Verdict::RefusedUnsigned(_) => (101, "refused"),
+                Verdict::RefusedUnsigned(_) | Verdict::NumberUsed(_) => (101, "refused"),
                 Verdict::Busy(_) => (103, "busy"),
                 Verdict::Untrusted(_) => (3, "thrown away"),
             };

@@ -160,7 +160,8 @@ static void the_throwing_flavour(const std::string &conf, const std::vector<std:
         refund = till.query_refund(about(scanned));
     while (has(refund.json, "\"state\":\"processing\""));
     CHECK(refund.code == 0 && has(refund.json, "\"state\":\"success\""));
-    CHECK(thrown([&] { till.query_refund(about(open)); }) == -1);
+    CHECK(has(till.query_refund(about(open)).json, "\"total_count\":0"));
+    CHECK(thrown([&] { till.query_refund("{\"out_refund_no\":\"" + open + "\"}"); }) == -1);
 
     // Reports and notifications.
     CHECK(has(till.query_shop_info("{}").json, "shop_infos"));

@@ -384,7 +384,11 @@ fn a_refund_is_not_repeated_by_accident_at(gateway: Gateway) {
         register.call("refund", &more).expect(-1);
         assert_eq!(shop.ledger(&number)["net"], 0);
     }
-    let unknown = json!({"out_trade_no": shop.number(), "pay_platform": 1});
+    // That there is none is an answer about an order, and a refusal of a refund's number.
+    let mut unknown = json!({"out_trade_no": shop.number(), "pay_platform": 1});
+    let none = register.call("query_refund", &unknown).expect(0);
+    assert_eq!(none.json()["total_count"], 0);
+    unknown["out_refund_no"] = json!(shop.number());
     register.call("query_refund", &unknown).expect(-1);
     register.fini();
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// The longest that anything here should take. Reached only when something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(110);
 
 /// What a call gave back.
 #[derive(Clone, Debug)]

@@ -470,7 +470,14 @@ fn ten_thousand_waiting_orders_cost_little() {
     println!("{} threads, {} kB resident", of("Threads:"), of("VmRSS:"));
     assert!(of("Threads:") < 12, "{} threads", of("Threads:"));
     assert!(of("VmRSS:") < 64 * 1024, "{} kB", of("VmRSS:"));
-    let pending = register.raw("pending_orders", None, 64).expect(-8);
+    // As many as fit, and always how many there are.
+    for (room, most) in [(64, 0), (4096, 20), (1 << 23, 10_000)] {
+        let pending = register.raw("pending_orders", None, room).expect(0).json();
+        assert_eq!(pending["total_count"], 10_000);
+        let listed = pending["orders"].as_array().unwrap().len();
+        assert!(listed <= most && (listed > 0) == (most > 0), "{listed}");
+    }
+    let pending = register.raw("pending_orders", None, 16).expect(-8);
     assert!(pending.message().contains("bytes"));
     register.fini();
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::tests::{Life, answer, reason, rules, state};
+use super::tests::{GATEWAY, Life, answer, of_another, reason, rules, state, unmarked};
 use super::*;
 
 /// What a row of the table depends on beside the stage and what is heard.
@@ -74,7 +74,13 @@ fn everything() -> Vec<(String, Saying)> {
         (OrderState::NotFound, || state(OrderState::NotFound)),
         (OrderState::Unknown, || state(OrderState::Unknown)),
     ];
-    const VERDICTS: [(&str, Saying); 10] = [
+    const VERDICTS: [(&str, Saying); 17] = [
+        ("another's is paid", || of_another(OrderState::Paid)),
+        ("another's is paying", || of_another(OrderState::Paying)),
+        ("another's is closed", || of_another(OrderState::Closed)),
+        ("unmarked is paid", || unmarked(OrderState::Paid)),
+        ("unmarked is paying", || unmarked(OrderState::Paying)),
+        ("unmarked is closed", || unmarked(OrderState::Closed)),
         ("ask again", || answer(Verdict::AskAgain)),
         ("done", || answer(Verdict::Done)),
         ("no such order", || answer(Verdict::NotFound)),
@@ -82,7 +88,8 @@ fn everything() -> Vec<(String, Saying)> {
         ("refused, unsigned", || {
             answer(Verdict::RefusedUnsigned(reason()))
         }),
-        ("number used", || answer(Verdict::Reentry(reason()))),
+        ("re-entry", || answer(Verdict::Reentry(reason()))),
+        ("number used", || answer(Verdict::NumberUsed(reason()))),
         ("busy", || answer(Verdict::Busy(reason()))),
         ("untrusted", || answer(Verdict::Untrusted(reason()))),
         ("not sent", || Heard::NotSent(reason())),
@@ -221,6 +228,13 @@ fn lifecycle_table() {
     assert_eq!(known, text);
 }
 
+/// As the journal knows it.
+fn restart(life: &mut Life, final_for: Duration) {
+    let (order, origin) = (life.track.order.clone(), life.track.origin.clone());
+    let trade_type = life.track.trade_type;
+    life.track = Track::resting(order, origin, trade_type, final_for, life.now);
+}
+
 /// Sent at 0 s, and the answer was lost; it is 10 s now.
 fn lost(life: &mut Life) -> Option<()> {
     life.hear(Task::Pay, Heard::Lost(reason()));
@@ -275,7 +289,7 @@ const STARTS: &[Start] = &[
         name: "first sending",
         task: Task::Pay,
         reach: |life| {
-            life.track.sending(life.now);
+            life.track.sending(GATEWAY, life.now);
             Some(())
         },
     },
@@ -285,7 +299,7 @@ const STARTS: &[Start] = &[
         reach: |life| {
             life.hear(Task::Pay, Heard::NotSent(reason()));
             life.at(0.5);
-            life.track.sending(life.now);
+            life.track.sending(GATEWAY, life.now);
             Some(())
         },
     },
@@ -296,7 +310,7 @@ const STARTS: &[Start] = &[
             lost(life)?;
             life.hear(Task::Query, answer(Verdict::NotFound));
             let next = life.at(12.0).hear(Task::Query, answer(Verdict::NotFound));
-            life.track.sending(life.now);
+            life.track.sending(GATEWAY, life.now);
             matches!(next, Some((_, Task::Pay))).then_some(())
         },
     },
@@ -345,8 +359,7 @@ const STARTS: &[Start] = &[
         task: Task::Query,
         reach: |life| {
             lost(life)?;
-            let order = life.track.order.clone();
-            life.track = Track::resting(order, life.track.trade_type, Duration::ZERO, life.now);
+            restart(life, Duration::ZERO);
             life.track
                 .recover(Duration::from_secs(10), &life.rules, life.now);
             Some(())
@@ -530,10 +543,8 @@ const STARTS: &[Start] = &[
         task: Task::Query,
         reach: |life| {
             lost(life)?;
-            let order = life.track.order.clone();
-            let trade_type = life.track.trade_type;
             life.at(100_000.0);
-            life.track = Track::resting(order, trade_type, Duration::ZERO, life.now);
+            restart(life, Duration::ZERO);
             life.track.order.state = OrderState::Unknown;
             Some(())
         },
@@ -543,10 +554,8 @@ const STARTS: &[Start] = &[
         task: Task::Query,
         reach: |life| {
             failed_by_absence(life)?;
-            let order = life.track.order.clone();
-            let trade_type = life.track.trade_type;
             life.at(100_000.0);
-            life.track = Track::resting(order, trade_type, Duration::from_secs(9_000), life.now);
+            restart(life, Duration::from_secs(9_000));
             Some(())
         },
     },

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::config::Merchant;
 use crate::http::{HttpRequest, HttpResponse};
-use crate::model::{Evidence, OrderState, Platform, Refund, Report, TradeType};
+use crate::model::{Evidence, Marks, OrderState, Payment, Platform, Refund, Report, TradeType};
 use crate::object::Object;
 use crate::telemetry::Upload;
 use crate::text::{Text, text};
@@ -83,6 +83,11 @@ impl Gateway for CloudPay {
                 wire::query_refund(merchant, key)?,
                 false,
             ),
+            Call::QueryRefunds(key) => (
+                "/cpay/query_refund_order",
+                wire::query_refunds(merchant, key)?,
+                false,
+            ),
             Call::Report(report) => {
                 let path = match report {
                     Report::Shops { .. } => "/cpay/query_sub_mch_shop_info",
@@ -105,6 +110,24 @@ impl Gateway for CloudPay {
             _ => envelope::authenticated(&content, &self.key)?,
         };
         Ok(HttpRequest { path, body })
+    }
+
+    fn marks(&self, payment: &Payment) -> Marks {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Marks {
+            device_id: text(&self.merchant.device_id),
+            machine_no: text(&self.merchant.machine_no),
+            payment_code: payment
+                .code
+                .as_ref()
+                .and_then(|code| Marks::of_code(code.reveal())),
+            // Alipay has no place for it.
+            tag: payment
+                .tag
+                .clone()
+                .filter(|_| payment.platform == Platform::WeChat && payment.own_attach().is_none()),
+            ..Marks::default()
+        }
     }
 
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer {
@@ -163,7 +186,11 @@ fn refusal(call: &Call<'_>, content: &Object<'_>, status: i64, description: Text
         Call::Pay(_) if status == 104 && content.integer("internal_status") == Some(407) => {
             Verdict::Reentry(description)
         }
-        Call::QueryOrder(_) | Call::QueryRefund(_) if status == 104 && missing => Verdict::NotFound,
+        Call::QueryOrder(_) | Call::QueryRefund(_) | Call::QueryRefunds(_)
+            if status == 104 && missing =>
+        {
+            Verdict::NotFound
+        }
         _ => Verdict::Refused(description),
     }
 }
@@ -173,8 +200,8 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
     match call {
         Call::Pay(payment) => {
             let key = OrderKey::of(payment);
-            let part = part(content, wire::pay_key(key.trade_type))?;
-            match key.trade_type {
+            let part = part(content, wire::pay_key(payment.trade_type()))?;
+            match payment.trade_type() {
                 TradeType::MicroPay => order(&key, &part),
                 TradeType::ScanCode => code_ready(&key, &part),
             }
@@ -184,22 +211,10 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
         Call::Refund(request) => {
             let part = part(content, "refund")?;
             let raw = part.raw("refund_order_content").ok_or_else(no_content)?;
-            let key = RefundKey {
-                trade_no: Some(request.trade_no.clone()),
-                refund_no: request.refund_no.clone(),
-                platform: request.platform,
-            };
-            let verdict = refund(&key, raw, evidence)?;
-            if let Verdict::Refund(refund) = &verdict {
-                same_amount(refund.refund_fee, Some(request.refund_fee))?;
-            }
-            Ok(verdict)
+            refund(&RefundKey::of(request), raw, evidence)
         }
         Call::QueryRefund(key) => {
-            let part = part(content, "query_refund_order")?;
-            let list = part.raw("refund_order_content").ok_or_else(no_content)?;
-            let refunds: Vec<&RawValue> = serde_json::from_str(list.get())
-                .map_err(|error| text!("退款列表：{error}", "the list of refunds: {error}"))?;
+            let refunds = refund_list(content)?;
             if refunds.is_empty() {
                 return Ok(Verdict::NotFound);
             }
@@ -208,6 +223,23 @@ fn success(call: &Call<'_>, content: &Object<'_>, evidence: &Evidence) -> Result
                     == Some(key.refund_no.clone())
             });
             refund(key, ours.ok_or_else(other_order)?, evidence)
+        }
+        Call::QueryRefunds(key) => {
+            let mut known = Vec::new();
+            for raw in refund_list(content)? {
+                let key = RefundKey {
+                    trade_no: Some(key.trade_no.clone()),
+                    refund_no: Object::parse(raw.get())
+                        .and_then(|refund| refund.text("out_refund_no"))
+                        .ok_or_else(no_content)?,
+                    platform: key.platform,
+                    refund_fee: None,
+                };
+                if let Verdict::Refund(refund) = refund(&key, raw, evidence)? {
+                    known.push(*refund);
+                }
+            }
+            Ok(Verdict::Refunds(known))
         }
         Call::Report(report) => {
             let key = match report {
@@ -237,6 +269,17 @@ fn words(content: &Object<'_>, key: &str) -> Result<Verdict, Text> {
         .ok_or_else(|| text!("应答没有 {key}", "the answer has no {key}"))
 }
 
+/// The refunds in an answer: a list, or the only one of them.
+fn refund_list<'a>(content: &Object<'a>) -> Result<Vec<&'a RawValue>, Text> {
+    let part = part(content, "query_refund_order")?;
+    match part.raw("refund_order_content") {
+        None => Ok(Vec::new()),
+        Some(one) if one.get().starts_with('{') => Ok(vec![one]),
+        Some(list) => serde_json::from_str(list.get())
+            .map_err(|error| text!("退款列表：{error}", "the list of refunds: {error}")),
+    }
+}
+
 fn no_content() -> Text {
     text!("应答没有订单信息", "the answer has no order content")
 }
@@ -250,22 +293,48 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
     }
     let total_fee = content.integer("total_fee");
     same_amount(total_fee, key.total_fee)?;
-    let extension = content.object(match key.platform {
-        Platform::WeChat => "wxpay_order_content_ext",
-        Platform::Alipay => "alipay_order_content_ext",
+    let account = part.object("pay_mch_key");
+    let platform = key
+        .platform
+        .or_else(|| told_platform(account.as_ref(), &content));
+    let trade_type = key.trade_type.or_else(|| {
+        content
+            .integer("trade_type")
+            .and_then(TradeType::from_number)
     });
-    let state = extension
+    let extension = platform.and_then(|platform| {
+        content.object(match platform {
+            Platform::WeChat => "wxpay_order_content_ext",
+            Platform::Alipay => "alipay_order_content_ext",
+        })
+    });
+    let number = extension
         .as_ref()
-        .and_then(|extension| extension.integer("current_trade_state"))
-        .map_or(OrderState::Unknown, |number| {
-            states::order_state(key.platform, key.trade_type, number)
-        });
+        .and_then(|extension| extension.integer("current_trade_state"));
+    let state = match (platform, number) {
+        (Some(platform), Some(number)) => {
+            // Of an order that nobody knows the kind of, "waiting" is as good as "paying".
+            let trade_type = trade_type.unwrap_or(TradeType::MicroPay);
+            states::order_state(platform, trade_type, number)
+        }
+        _ => OrderState::Unknown,
+    };
     if state == OrderState::Paid && total_fee.is_none() {
         return Err(no_amount());
     }
-    let device_id = part
-        .object("order_client")
-        .and_then(|client| client.text("device_id"));
+    let client = part.object("order_client");
+    let of_client = |key| client.as_ref().and_then(|client| client.text(key));
+    let marks = Marks {
+        device_id: of_client("device_id"),
+        machine_no: of_client("machine_no"),
+        payment_code: content
+            .text("author_code")
+            .and_then(|code| Marks::of_code(&code)),
+        tag: extension
+            .as_ref()
+            .and_then(|extension| extension.text("attach")),
+        ..Marks::default()
+    };
     Ok(Verdict::Order(Box::new(OrderFacts {
         state,
         total_fee,
@@ -275,10 +344,25 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
         message: extension
             .and_then(|extension| extension.text("trade_state_desc"))
             .map(|words| Text::verbatim(printable(&words))),
-        device_id,
+        marks,
+        platform,
+        trade_type,
+        updated: content.integer("last_update_time"),
         content: Some(raw.to_owned()),
         mch_key: part.raw("pay_mch_key").map(ToOwned::to_owned),
     })))
+}
+
+/// The platform of an order that was asked for without one.
+fn told_platform(account: Option<&Object<'_>>, content: &Object<'_>) -> Option<Platform> {
+    let told = account.and_then(|account| account.integer("pay_platform"));
+    let has = |extension| content.raw(extension).is_some();
+    match told.and_then(Platform::from_number) {
+        Some(platform) => Some(platform),
+        None if has("wxpay_order_content_ext") => Some(Platform::WeChat),
+        None if has("alipay_order_content_ext") => Some(Platform::Alipay),
+        None => None,
+    }
 }
 
 /// The answer to scan_code_pay: a code for the order just sent. It needn't name the order, but
@@ -312,7 +396,9 @@ fn refund(key: &RefundKey, raw: &RawValue, evidence: &Evidence) -> Result<Verdic
     {
         return Err(other_order());
     }
-    let number = match key.platform {
+    let refund_fee = content.integer("refund_fee");
+    same_amount(refund_fee, key.refund_fee)?;
+    let number = |platform| match platform {
         Platform::WeChat => content
             .object("wxpay_refund_order_content_ext")
             .and_then(|extension| extension.integer("state")),
@@ -320,7 +406,13 @@ fn refund(key: &RefundKey, raw: &RawValue, evidence: &Evidence) -> Result<Verdic
             .object("alipay_refund_order_content_ext")
             .and_then(|extension| extension.integer("refund_status")),
     };
-    let Some(state) = states::refund_state(key.platform, number.unwrap_or(0)) else {
+    let told = [Platform::WeChat, Platform::Alipay]
+        .into_iter()
+        .find(|platform| {
+            key.platform.is_none_or(|asked| asked == *platform) && number(*platform).is_some()
+        });
+    let platform = told.or(key.platform).unwrap_or(Platform::WeChat);
+    let Some(state) = states::refund_state(platform, number(platform).unwrap_or(0)) else {
         return Ok(Verdict::NotFound);
     };
     Ok(Verdict::Refund(Box::new(Refund {
@@ -330,7 +422,7 @@ fn refund(key: &RefundKey, raw: &RawValue, evidence: &Evidence) -> Result<Verdic
             .unwrap_or_default(),
         refund_id: content.text("refund_id"),
         state,
-        refund_fee: content.integer("refund_fee"),
+        refund_fee,
         evidence: evidence.clone(),
         content: Some(raw.to_owned()),
     })))

@@ -45,6 +45,8 @@ fn payment() -> Payment {
         client_flow_id: None,
         time_expire: None,
         alipay: Default::default(),
+        staff_id: None,
+        tag: None,
     }
 }
 
@@ -60,6 +62,7 @@ fn sealed(content: &Value) -> HttpResponse {
         status: 200,
         body: body.to_string().into_bytes(),
         domain: "https://pay.qcloud.com".to_owned(),
+        date_ms: None,
     }
 }
 

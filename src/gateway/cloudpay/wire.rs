@@ -1,7 +1,6 @@
 //! The contents of requests, field by field as the manual's tables have them. What the register
 //! did not give is not sent: "not filled" and "filled with empty" differ.
 
-use rsa::rand_core::{OsRng, RngCore};
 use serde::Serialize;
 
 use super::authen::hex;
@@ -24,8 +23,10 @@ struct Content<'a, T> {
 
 #[derive(Serialize)]
 struct MchKey<'a> {
-    pay_platform: i64,
-    sub_pay_platform: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_platform: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_pay_platform: Option<i64>,
     out_mch_id: &'a str,
     out_sub_mch_id: &'a str,
     out_shop_id: &'a str,
@@ -104,7 +105,8 @@ struct AlipayPart<'a> {
 #[derive(Serialize)]
 struct OrderPart<'a> {
     out_trade_no: &'a str,
-    trade_type: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_type: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -127,15 +129,20 @@ struct RefundContent<'a> {
 struct QueryRefundPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     out_trade_no: Option<&'a str>,
-    out_refund_no: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_refund_no: Option<&'a str>,
 }
 
 /// The content of micro_pay and scan_code_pay.
 pub(super) fn pay(merchant: &Merchant, payment: &Payment) -> Result<String, Text> {
     let wechat = WeChatPart {
-        attach: payment.attach.as_deref(),
+        attach: payment.own_attach().or(payment.tag.as_deref()),
         goods_tag: payment.goods_tag.as_deref(),
-        product_id: payment.product_id.as_deref(),
+        // Required of a QR order, but not by the ABI.
+        product_id: match payment.trade_type() {
+            TradeType::MicroPay => None,
+            TradeType::ScanCode => payment.product_id.as_deref().or(Some(&payment.trade_no)),
+        },
         limit_pay: payment.limit_pay.as_deref(),
     };
     let alipay = AlipayPart {
@@ -165,21 +172,21 @@ pub(super) fn pay(merchant: &Merchant, payment: &Payment) -> Result<String, Text
         alipay_pay_content_ext: Some(alipay)
             .filter(|part| payment.platform == Platform::Alipay && *part != AlipayPart::default()),
     };
-    content(
-        merchant,
-        payment.platform,
-        payment.sub_platform,
-        PayPart { pay_content },
-    )
+    let asker = Asker {
+        platform: Some(payment.platform),
+        sub_platform: Some(payment.sub_platform),
+        staff_id: payment.staff_id.as_deref(),
+    };
+    content(merchant, &asker, PayPart { pay_content })
 }
 
 /// The content of query_order, close_order and reverse.
 pub(super) fn order(merchant: &Merchant, key: &OrderKey) -> Result<String, Text> {
     let part = OrderPart {
         out_trade_no: &key.trade_no,
-        trade_type: key.trade_type.number(),
+        trade_type: key.trade_type.map(TradeType::number),
     };
-    content(merchant, key.platform, key.sub_platform, part)
+    content(merchant, &Asker::about(key), part)
 }
 
 /// The content of refund.
@@ -192,38 +199,68 @@ pub(super) fn refund(merchant: &Merchant, refund: &RefundRequest) -> Result<Stri
         refund_fee_type: "CNY",
         refund_reason: refund.reason.as_deref(),
     };
-    content(
-        merchant,
-        refund.platform,
-        refund.platform.sub_number(),
-        RefundPart { refund_content },
-    )
+    let asker = Asker {
+        staff_id: refund.staff_id.as_deref(),
+        ..Asker::on(refund.platform)
+    };
+    content(merchant, &asker, RefundPart { refund_content })
 }
 
 /// The content of query_refund_order.
 pub(super) fn query_refund(merchant: &Merchant, key: &RefundKey) -> Result<String, Text> {
     let part = QueryRefundPart {
         out_trade_no: key.trade_no.as_deref(),
-        out_refund_no: &key.refund_no,
+        out_refund_no: Some(&key.refund_no),
     };
-    content(merchant, key.platform, key.platform.sub_number(), part)
+    content(merchant, &Asker::on(key.platform), part)
 }
 
-fn content<T: Serialize>(
-    merchant: &Merchant,
-    platform: Platform,
-    sub_pay_platform: i64,
-    own: T,
-) -> Result<String, Text> {
+/// The content of query_refund_order for every refund of an order.
+pub(super) fn query_refunds(merchant: &Merchant, key: &OrderKey) -> Result<String, Text> {
+    let part = QueryRefundPart {
+        out_trade_no: Some(&key.trade_no),
+        out_refund_no: None,
+    };
+    content(merchant, &Asker::about(key), part)
+}
+
+/// What a request says of its platform and its cashier.
+struct Asker<'a> {
+    platform: Option<Platform>,
+    sub_platform: Option<i64>,
+    staff_id: Option<&'a str>,
+}
+
+impl Asker<'_> {
+    fn about(key: &OrderKey) -> Self {
+        Self {
+            platform: key.platform,
+            sub_platform: key.sub_platform,
+            staff_id: None,
+        }
+    }
+
+    fn on(platform: Option<Platform>) -> Self {
+        Self {
+            platform,
+            sub_platform: platform.map(Platform::sub_number),
+            staff_id: None,
+        }
+    }
+}
+
+fn content<T: Serialize>(merchant: &Merchant, asker: &Asker<'_>, own: T) -> Result<String, Text> {
+    let mut order_client = client(merchant);
+    order_client.staff_id = asker.staff_id.or(order_client.staff_id);
     let content = Content {
         pay_mch_key: MchKey {
-            pay_platform: platform.number(),
-            sub_pay_platform,
+            pay_platform: asker.platform.map(Platform::number),
+            sub_pay_platform: asker.sub_platform,
             out_mch_id: &merchant.out_mch_id,
             out_sub_mch_id: &merchant.out_sub_mch_id,
             out_shop_id: &merchant.out_shop_id,
         },
-        order_client: client(merchant),
+        order_client,
         nonce_str: nonce()?,
         own,
     };
@@ -263,14 +300,7 @@ const SDK_VERSION: &str = {
 
 /// 32 upper-case hex characters from the operating system's random source.
 pub(super) fn nonce() -> Result<String, Text> {
-    let mut bytes = [0; 16];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
-        text!(
-            "操作系统随机数不可用：{error}",
-            "the operating system's random source failed: {error}"
-        )
-    })?;
-    Ok(hex(&bytes))
+    Ok(hex(&crate::random::bytes::<16>()?))
 }
 
 /// The response key of a payment.

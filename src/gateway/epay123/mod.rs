@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config::{EpayKeys, Merchant};
 use crate::http::{HttpRequest, HttpResponse};
-use crate::model::{Evidence, OrderState, Refund, RefundState};
+use crate::model::{Evidence, Marks, OrderState, Payment, Platform, Refund, RefundState};
 use crate::object::Object;
 use crate::text::{Text, text};
 
@@ -68,7 +68,10 @@ impl Gateway for Epay123 {
     }
 
     fn offers(&self, call: &Call<'_>) -> bool {
-        !matches!(call, Call::Report(_) | Call::Reverse(_) | Call::Upload(_))
+        !matches!(
+            call,
+            Call::Report(_) | Call::Reverse(_) | Call::QueryRefunds(_) | Call::Upload(_)
+        )
     }
 
     fn encode(&self, call: &Call<'_>) -> Result<HttpRequest, Text> {
@@ -78,7 +81,9 @@ impl Gateway for Epay123 {
             Call::CloseOrder(key) => ("/api/pay/close", self.order(key)),
             Call::Refund(refund) => ("/api/refund/refundOrder", self.refund(refund)),
             Call::QueryRefund(key) => ("/api/refund/query", self.query_refund(key)),
-            Call::Reverse(_) | Call::Report(_) | Call::Upload(_) => return Err(not_offered()),
+            Call::Reverse(_) | Call::QueryRefunds(_) | Call::Report(_) | Call::Upload(_) => {
+                return Err(not_offered());
+            }
         };
         let written: Vec<(String, String)> = fields
             .iter()
@@ -98,6 +103,10 @@ impl Gateway for Epay123 {
         let body = serde_json::to_vec(&fields)
             .map_err(|error| text!("内部错误：{error}", "internal error: {error}"))?;
         Ok(HttpRequest { path, body })
+    }
+
+    fn marks(&self, payment: &Payment) -> Marks {
+        self.sent_marks(payment)
     }
 
     fn decode(&self, call: &Call<'_>, response: &HttpResponse) -> Answer {
@@ -167,14 +176,16 @@ fn refusal(call: &Call<'_>, envelope: &Envelope<'_>) -> Verdict {
             Verdict::NotFound
         }
         // The number is there already: only a query can tell with what.
-        Call::Pay(_) if said(|words| words.contains("已存在")) => Verdict::Busy(words),
-        // 10 is the gateway's own failure: it doesn't know either.
-        _ if code == SYSTEM_ERROR => Verdict::Busy(words),
+        Call::Pay(_) if said(|words| words.contains("已存在")) => Verdict::NumberUsed(words),
+        // The gateway's own failure: it doesn't know either.
+        _ if code == SYSTEM_ERROR || said(|words| words.contains("系统异常")) => {
+            Verdict::Busy(words)
+        }
         _ => Verdict::RefusedUnsigned(words),
     }
 }
 
-/// The protocol's code for a failure of the gateway itself.
+/// The code of older versions for a failure of the gateway itself; newer ones say 系统异常.
 const SYSTEM_ERROR: i64 = 10;
 
 fn success(
@@ -187,16 +198,9 @@ fn success(
         Call::Pay(payment) => created(&OrderKey::of(payment), data),
         Call::QueryOrder(key) => order(key, data, raw),
         Call::CloseOrder(_) | Call::Reverse(_) => Ok(Verdict::Done),
-        Call::Refund(request) => {
-            let key = RefundKey {
-                trade_no: Some(request.trade_no.clone()),
-                refund_no: request.refund_no.clone(),
-                platform: request.platform,
-            };
-            refund(&key, Some(request.refund_fee), data, raw, evidence)
-        }
-        Call::QueryRefund(key) => refund(key, None, data, raw, evidence),
-        Call::Report(_) | Call::Upload(_) => Err(not_offered()),
+        Call::Refund(request) => refund(&RefundKey::of(request), data, raw, evidence),
+        Call::QueryRefund(key) => refund(key, data, raw, evidence),
+        Call::QueryRefunds(_) | Call::Report(_) | Call::Upload(_) => Err(not_offered()),
     }
 }
 
@@ -245,14 +249,25 @@ fn order(key: &OrderKey, data: &Object<'_>, raw: Option<&RawValue>) -> Result<Ve
             .or_else(|| data.text("payOrderId")),
         time_end: data.integer("successTime").map(|ms| ms / 1000),
         message: message.map(Text::verbatim),
+        marks: wire::told_marks(data),
+        platform: told_platform(data),
         content: raw.map(ToOwned::to_owned),
         ..OrderFacts::of(state)
     })))
 }
 
+/// Whose customer pays: `ifCode` is the channel's name.
+fn told_platform(data: &Object<'_>) -> Option<Platform> {
+    let channel = data.text("ifCode")?;
+    match channel.get(..2)? {
+        "wx" => Some(Platform::WeChat),
+        "al" => Some(Platform::Alipay),
+        _ => None,
+    }
+}
+
 fn refund(
     key: &RefundKey,
-    refund_fee: Option<i64>,
     data: &Object<'_>,
     raw: Option<&RawValue>,
     evidence: &Evidence,
@@ -261,7 +276,7 @@ fn refund(
         return Err(super::other_order());
     }
     let answered = data.integer("refundAmount");
-    super::same_amount(answered, refund_fee)?;
+    super::same_amount(answered, key.refund_fee)?;
     let state = match data.integer("state") {
         Some(0 | 1) => RefundState::Processing,
         Some(2) => RefundState::Success,

@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::gateway::cloudpay::hex;
+use crate::traces::without_traces;
 
 /// The application's secret.
 pub(super) struct AppSecret(Zeroizing<String>);
@@ -41,20 +42,9 @@ impl AppSecret {
     }
 }
 
-/// MD5. The text ends with the secret, and the hash's last block would stay on the stack: what
-/// was used of it is overwritten.
+/// MD5. The text ends with the secret.
 fn digest(text: &[u8]) -> [u8; 16] {
-    #[inline(never)]
-    fn md5(text: &[u8]) -> [u8; 16] {
-        Md5::digest(text).into()
-    }
-    #[inline(never)]
-    fn overwrite() {
-        std::hint::black_box([0_u8; 4096]);
-    }
-    let digest = md5(text);
-    overwrite();
-    digest
+    without_traces(|| Md5::digest(text).into())
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //! not one field beyond them is sent.
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::Epay123;
 use crate::gateway::{OrderKey, RefundKey};
-use crate::model::{Payment, Platform, RefundRequest};
+use crate::model::{Marks, Payment, Platform, RefundRequest};
+use crate::object::Object;
 
 /// Required by the protocol, and never empty: what is bought when nobody said.
 const DEFAULT_BODY: &str = "线下消费";
@@ -25,8 +27,7 @@ impl Epay123 {
         };
         let extra = Map::from_iter([(extra.0.to_owned(), Value::from(extra.1))]);
         let extra = Value::from(extra).to_string();
-        let body = given(payment.body.as_deref(), DEFAULT_BODY);
-        let subject: String = body.chars().take(MAX_SUBJECT).collect();
+        let (subject, body) = goods(payment);
         let mut fields = self.common();
         set(&mut fields, "mchOrderNo", &payment.trade_no);
         set(&mut fields, "wayCode", way);
@@ -36,15 +37,27 @@ impl Epay123 {
         set(&mut fields, "subject", &subject);
         set(&mut fields, "body", &body);
         set(&mut fields, "channelExtra", &extra);
-        // What the register wants handed back with the order.
-        if let Some(attach) = payment
-            .attach
-            .as_deref()
-            .filter(|attach| !attach.is_empty())
-        {
+        // What is handed back with the order.
+        if let Some(attach) = payment.own_attach().or(payment.tag.as_deref()) {
             set(&mut fields, "extParam", &harmless(attach));
         }
         fields
+    }
+
+    /// What the order can be recognised by. A register's own `attach` may be the same for every
+    /// order: then all the words together have to do.
+    pub(super) fn sent_marks(&self, payment: &Payment) -> Marks {
+        let (subject, body) = goods(payment);
+        match payment.own_attach() {
+            None => Marks {
+                tag: payment.tag.clone(),
+                ..Marks::default()
+            },
+            Some(attach) => Marks {
+                words: Some(words([&subject, &body, &harmless(attach), &self.client_ip])),
+                ..Marks::default()
+            },
+        }
     }
 
     pub(super) fn order(&self, key: &OrderKey) -> Map<String, Value> {
@@ -81,6 +94,42 @@ impl Epay123 {
         set(&mut fields, "appId", &self.app_id);
         fields
     }
+}
+
+/// `subject` and `body` of a payment, as they are sent.
+fn goods(payment: &Payment) -> (String, String) {
+    let body = given(payment.body.as_deref(), DEFAULT_BODY);
+    let subject = body.chars().take(MAX_SUBJECT).collect();
+    (subject, body)
+}
+
+/// What an order that is handed back tells of who made it.
+pub(super) fn told_marks(data: &Object<'_>) -> Marks {
+    let text = |key| data.text(key);
+    let all = || {
+        Some(words([
+            &text("subject")?,
+            &text("body")?,
+            &text("extParam")?,
+            &text("clientIp")?,
+        ]))
+    };
+    Marks {
+        tag: text("extParam"),
+        words: all(),
+        made_ms: data.integer("createdAt"),
+        ..Marks::default()
+    }
+}
+
+/// A digest of an order's words: `subject`, `body`, `extParam`, `clientIp`.
+fn words(parts: [&str; 4]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
 }
 
 fn set(fields: &mut Map<String, Value>, key: &str, value: &str) {
