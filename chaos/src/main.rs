@@ -4,6 +4,9 @@
 //!
 //!     cargo xtask chaos --seed 1 --payments 2000
 //!
+//! With `--rivals N` two registers at each gateway pay under the same N order numbers, and nobody
+//! may be told of, or undo, what the other one's customer paid (`rivals.rs`).
+//!
 //! With `--soak MINUTES` nothing is killed: the registers sell at a shop's pace for so long, in
 //! milder weather, and what they use is measured: memory, threads, handles, journal.
 //!
@@ -22,6 +25,7 @@ mod plan;
 #[path = "../../tests/suite/register.rs"]
 #[allow(dead_code)]
 mod register;
+mod rivals;
 mod soak;
 mod till;
 mod weather;
@@ -42,12 +46,15 @@ const TILLS: usize = 4;
 const DOMAINS: usize = 3;
 /// A kill for about so many payments.
 const PER_KILL: usize = 40;
-/// What is still unknown so long after the last payment stays unknown.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// What is still unknown so long after the last restart stays unknown: 65 s in which absence proves
+/// nothing, some polls, and three minutes of truthful answers.
+const DEADLINE: Duration = Duration::from_secs(260);
 
 struct Arguments {
     seed: u64,
     payments: usize,
+    /// Two registers under each of so many numbers instead.
+    rivals: Option<usize>,
     /// Sell for so long instead.
     soak: Option<Duration>,
     /// The register program, the disk that fails, and where journals go.
@@ -61,27 +68,32 @@ fn main() -> ExitCode {
     println!("seed {}", arguments.seed);
     let _ = std::fs::remove_dir_all(&arguments.folder);
     std::fs::create_dir_all(&arguments.folder).unwrap();
+    let good = match arguments.rivals {
+        Some(numbers) => rivals::run(&arguments, numbers),
+        None => run(&arguments),
+    };
+    if good {
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "seed {}; the journals are in {}",
+        arguments.seed,
+        arguments.folder.display()
+    );
+    ExitCode::FAILURE
+}
+
+/// Whether every register's books are right, and nothing grew.
+fn run(arguments: &Arguments) -> bool {
     let start = Instant::now();
-    let sandbox = Sandbox::start(Options {
-        extra_listeners: DOMAINS - 1,
-        slow_ms: 3_000,
-        late_ms: 4_000,
-        late_fail_ms: 3_000,
-        refund_ms: 500,
-        ..Options::default()
-    })
-    .unwrap();
+    let sandbox = gateway(DOMAINS);
     let weather = Weather::new(sandbox.control_url());
+    // Three at cloud pay, one of which reverses what times out; one at epay123.
     let tills: Vec<Till> = (0..TILLS)
         .map(|index| {
-            let conf = configuration(&sandbox, index, &arguments.folder);
-            Till::open(
-                index,
-                arguments.seed,
-                conf,
-                &arguments.program,
-                &arguments.disk,
-            )
+            let mut conf = configuration(&sandbox, index, index == 3, &arguments.folder);
+            conf["common_conf"]["on_timeout"] = json!(if index == 1 { "reverse" } else { "leave" });
+            arguments.till(index, conf, false)
         })
         .collect();
     let stop = AtomicBool::new(false);
@@ -114,15 +126,25 @@ fn main() -> ExitCode {
     for line in &growth {
         println!("grows: {line}");
     }
-    if books.breaches.is_empty() && growth.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        println!(
-            "seed {}; the journals are in {}",
-            arguments.seed,
-            arguments.folder.display()
-        );
-        ExitCode::FAILURE
+    books.breaches.is_empty() && growth.is_empty()
+}
+
+/// A gateway with so many domains, none of whose delays is long.
+fn gateway(domains: usize) -> Sandbox {
+    Sandbox::start(Options {
+        extra_listeners: domains - 1,
+        slow_ms: 3_000,
+        late_ms: 4_000,
+        late_fail_ms: 3_000,
+        refund_ms: 500,
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+impl Arguments {
+    fn till(&self, index: usize, conf: Value, listens: bool) -> Till {
+        Till::open(index, self.seed, conf, &self.program, &self.disk, listens)
     }
 }
 
@@ -131,6 +153,7 @@ fn arguments() -> Arguments {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut seed = u64::from(clock.unwrap().subsec_nanos());
     let (mut payments, mut build, mut soak) = (1_000, PathBuf::from("."), None);
+    let mut rivals = None;
     while let Some(word) = words.next() {
         let value = words
             .next()
@@ -138,17 +161,21 @@ fn arguments() -> Arguments {
         match word.as_str() {
             "--seed" => seed = value.parse().expect("--seed: a whole number"),
             "--payments" => payments = value.parse().expect("--payments: a whole number"),
+            "--rivals" => rivals = Some(value.parse().expect("--rivals: a whole number")),
             "--soak" => {
                 let minutes: u64 = value.parse().expect("--soak: minutes");
                 soak = Some(Duration::from_secs(60 * minutes));
             }
             "--build" => build = value.into(),
-            _ => panic!("{word}: --seed S, --payments N, --soak MINUTES or --build FOLDER"),
+            _ => panic!(
+                "{word}: --seed S, --payments N, --rivals N, --soak MINUTES or --build FOLDER"
+            ),
         }
     }
     Arguments {
         seed,
         payments,
+        rivals,
         soak,
         program: build.join("register"),
         disk: build.join("disk.so"),
@@ -156,11 +183,11 @@ fn arguments() -> Arguments {
     }
 }
 
-/// Different tills: three at cloud pay, one of which reverses what times out; one at epay123.
-fn configuration(sandbox: &Sandbox, index: usize, folder: &Path) -> Value {
-    let file = match index {
-        3 => sandbox.epay123_conf_file(),
-        _ => sandbox.conf_file(),
+/// A till of its own at one of the gateways, with short times.
+fn configuration(sandbox: &Sandbox, index: usize, epay123: bool, folder: &Path) -> Value {
+    let file = match epay123 {
+        true => sandbox.epay123_conf_file(),
+        false => sandbox.conf_file(),
     };
     let mut conf: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let common = &mut conf["common_conf"];
@@ -174,7 +201,6 @@ fn configuration(sandbox: &Sandbox, index: usize, folder: &Path) -> Value {
     common["reverse_after_ms"] = json!(1_500);
     common["fini_timeout_ms"] = json!(3_000);
     common["worker_threads"] = json!(8);
-    common["on_timeout"] = json!(if index == 1 { "reverse" } else { "leave" });
     for kind in ["micro_pay", "scan_code_pay"] {
         common[format!("{kind}_query_order_count")] = json!(5);
         common[format!("{kind}_query_order_interval")] = json!(1);
@@ -205,7 +231,7 @@ fn settle(tills: &[Till]) {
                     if open.is_empty() || Instant::now() > deadline {
                         break;
                     }
-                    side_by_side(open, |(number, trade_type)| {
+                    side_by_side(open, 16, |(number, trade_type)| {
                         if let Some(-2 | -5) = till.query(number).map(|reply| reply.code)
                             && round > 3
                         {
@@ -222,7 +248,7 @@ fn settle(tills: &[Till]) {
                     });
                     all.collect()
                 };
-                side_by_side(refunds, |(number, refund_no)| {
+                side_by_side(refunds, 16, |(number, refund_no)| {
                     till.query_refund(number, refund_no);
                 });
                 // Charges land as late as 4 s after a reverse.
@@ -235,11 +261,11 @@ fn settle(tills: &[Till]) {
     });
 }
 
-/// Does something with each thing, sixteen at a time.
-fn side_by_side<T: Send + Sync>(things: Vec<T>, work: impl Fn(&T) + Sync) {
+/// Does something with each thing, so many at a time.
+fn side_by_side<T: Send + Sync>(things: Vec<T>, at_once: usize, work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
                     work(thing);

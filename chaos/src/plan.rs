@@ -126,7 +126,7 @@ impl Sale {
     }
 }
 
-fn pick(table: &[(&'static str, u64)], dice: &mut Dice) -> &'static str {
+pub fn pick(table: &[(&'static str, u64)], dice: &mut Dice) -> &'static str {
     let all = table.iter().map(|(_, weight)| weight).sum();
     let mut at = dice.below(all);
     for (scenario, weight) in table {

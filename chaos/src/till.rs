@@ -16,6 +16,8 @@ use crate::register::{Register, Reply};
 const CASHIERS: usize = 12;
 /// One of so many operations on the journal fails, in a process that has a bad disk.
 const DISK_PER_MILLE: u64 = 30;
+/// How long a cashier waits for a result before the next customer is served.
+const RESULT: Duration = Duration::from_secs(6);
 /// Longer than any call may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -23,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Default)]
 pub struct Told {
     pub scenario: &'static str,
+    pub trade_type: u8,
     pub fee: u64,
     /// `micro_pay` or `scan_code_pay` returned 0.
     pub accepted: bool,
@@ -30,6 +33,10 @@ pub struct Told {
     pub refused: bool,
     /// Codes of queries and waits, in order.
     pub verdicts: Vec<i32>,
+    /// Codes that the callback brought, where the till listens.
+    pub news: Vec<i32>,
+    /// The QR code that was told, whoever told it.
+    pub code_url: Option<String>,
     /// A cancel returned 0.
     pub cancelled: bool,
     /// Refund numbers that were asked for, with their amounts.
@@ -46,6 +53,8 @@ pub struct Till {
     seed: u64,
     program: PathBuf,
     disk: PathBuf,
+    /// Every process gets a callback.
+    listens: bool,
     next_sale: AtomicUsize,
     /// The process, and how many there were before it.
     process: Mutex<(usize, Arc<Register>)>,
@@ -53,10 +62,16 @@ pub struct Till {
 }
 
 impl Till {
-    pub fn open(index: usize, seed: u64, conf: Value, program: &Path, disk: &Path) -> Self {
+    pub fn open(
+        index: usize,
+        seed: u64,
+        conf: Value,
+        program: &Path,
+        disk: &Path,
+        listens: bool,
+    ) -> Self {
         let journal = conf["common_conf"]["journal_path"].as_str().unwrap().into();
-        let register = Arc::new(Register::spawn(&mut Command::new(program)));
-        register.init(&conf);
+        let register = start(&mut Command::new(program), &conf, listens).expect("init");
         Self {
             index,
             conf,
@@ -67,8 +82,9 @@ impl Till {
             seed,
             program: program.to_owned(),
             disk: disk.to_owned(),
+            listens,
             next_sale: AtomicUsize::new(0),
-            process: Mutex::new((0, register)),
+            process: Mutex::new((0, Arc::new(register))),
             restarted: Condvar::new(),
         }
     }
@@ -88,7 +104,8 @@ impl Till {
                         if index >= sales {
                             return;
                         }
-                        self.sell(&Sale::plan(self.seed, self.index, index, prefix, epay123));
+                        let sale = Sale::plan(self.seed, self.index, index, prefix, epay123);
+                        self.sell(&sale, RESULT);
                         if kill_at.contains(&index) {
                             self.kill(index);
                         }
@@ -106,7 +123,8 @@ impl Till {
                 scope.spawn(|| {
                     while Instant::now() < end {
                         let index = self.next_sale.fetch_add(1, Ordering::Relaxed);
-                        self.sell(&Sale::plan(self.seed, self.index, index, prefix, epay123));
+                        let sale = Sale::plan(self.seed, self.index, index, prefix, epay123);
+                        self.sell(&sale, RESULT);
                         std::thread::sleep(pause);
                     }
                 });
@@ -119,7 +137,8 @@ impl Till {
         self.process.lock().unwrap().1.pid()
     }
 
-    fn sell(&self, sale: &Sale) {
+    /// Serves one customer, and waits so long for the result.
+    pub fn sell(&self, sale: &Sale, patience: Duration) {
         let number = &sale.number;
         let function = match sale.trade_type {
             1 => "micro_pay",
@@ -136,6 +155,7 @@ impl Till {
         };
         self.note(number, |told| {
             told.scenario = sale.scenario;
+            told.trade_type = sale.trade_type;
             told.fee = sale.fee;
             told.accepted = reply.code == 0;
             told.refused = reply.code != 0 && !cut;
@@ -147,11 +167,9 @@ impl Till {
             self.cancel(number, sale.trade_type);
             return;
         }
-        let asked = json!({"out_trade_no": number, "until": "code_ready"});
-        let Some(reply) = self.wait(&asked, Duration::from_secs(6)) else {
+        let Some(reply) = self.wait(number, "code_ready", patience) else {
             return;
         };
-        self.hear(number, &reply);
         if let Then::Refund(parts) = &sale.then
             && reply.code == 0
         {
@@ -205,7 +223,20 @@ impl Till {
     }
 
     fn hear(&self, number: &str, reply: &Reply) {
-        self.note(number, |told| told.verdicts.push(reply.code));
+        self.note(number, |told| {
+            told.verdicts.push(reply.code);
+            told.see(&reply.out);
+        });
+    }
+
+    /// What the callbacks of a process that has ended brought.
+    fn hear_news(&self, register: &Register) {
+        for news in register.news().iter().filter(|news| news.what == "*") {
+            self.note(&news.number, |told| {
+                told.news.push(news.code);
+                told.see(news.text.as_bytes());
+            });
+        }
     }
 
     fn note(&self, number: &str, change: impl FnOnce(&mut Told)) {
@@ -219,10 +250,15 @@ impl Till {
         self.on_process(|register| register.begin(function, Some(text.as_bytes()), 16_384, 0))
     }
 
-    fn wait(&self, request: &Value, patience: Duration) -> Option<Reply> {
-        let text = request.to_string();
+    /// Waits until an order is `final` or its `code_ready`, and remembers what was said.
+    pub fn wait(&self, number: &str, until: &str, patience: Duration) -> Option<Reply> {
+        let text = json!({"out_trade_no": number, "until": until}).to_string();
         let ms = i64::try_from(patience.as_millis()).unwrap();
-        self.on_process(|register| register.begin("wait_order", Some(text.as_bytes()), 16_384, ms))
+        let reply = self.on_process(|register| {
+            register.begin("wait_order", Some(text.as_bytes()), 16_384, ms)
+        })?;
+        self.hear(number, &reply);
+        Some(reply)
     }
 
     fn on_process(
@@ -247,8 +283,6 @@ impl Till {
 
     /// `kill -9`, and the next process; now and then one with a bad disk.
     fn kill(&self, at: usize) {
-        let mut process = self.process.lock().unwrap();
-        process.1.kill();
         self.kills.fetch_add(1, Ordering::Relaxed);
         let mut dice = Dice::new(self.seed, ((self.index as u64) << 32 | at as u64) ^ 0xd15c);
         let mut command = Command::new(&self.program);
@@ -258,28 +292,61 @@ impl Till {
                 .env("LD_PRELOAD", &self.disk)
                 .env("CHAOS_DISK", format!("{} {DISK_PER_MILLE}", dice.roll()));
         }
-        let mut register = Register::spawn(&mut command);
-        if register.call("init", &self.conf).code != 0 {
-            // The disk failed while the journal was opened: refused, as it must be.
-            register.kill();
-            register = Register::spawn(&mut Command::new(&self.program));
-            register.init(&self.conf);
-        }
-        *process = (process.0 + 1, Arc::new(register));
-        self.restarted.notify_all();
+        self.replace(|| {
+            // Refused where the disk failed while the journal was opened, as it must be.
+            start(&mut command, &self.conf, self.listens).unwrap_or_else(|_| self.start_well())
+        });
     }
 
-    /// The last restart, on a good disk.
+    /// `kill -9`, and the next process, on a good disk.
     pub fn restart(&self) {
+        self.replace(|| self.start_well());
+    }
+
+    fn start_well(&self) -> Register {
+        start(&mut Command::new(&self.program), &self.conf, self.listens).expect("init")
+    }
+
+    fn replace(&self, next: impl FnOnce() -> Register) {
         let mut process = self.process.lock().unwrap();
         process.1.kill();
-        let register = Register::spawn(&mut Command::new(&self.program));
-        register.init(&self.conf);
-        *process = (process.0 + 1, Arc::new(register));
+        self.hear_news(&process.1);
+        *process = (process.0 + 1, Arc::new(next()));
         self.restarted.notify_all();
     }
 
+    /// Ends the last process, in order.
     pub fn close(&self) {
-        self.process.lock().unwrap().1.fini();
+        let process = self.process.lock().unwrap();
+        process.1.fini();
+        process.1.kill();
+        self.hear_news(&process.1);
     }
+}
+
+impl Told {
+    /// The last code that was asked for.
+    pub fn verdict(&self) -> Option<i32> {
+        self.verdicts.last().copied()
+    }
+
+    fn see(&mut self, order: &[u8]) {
+        let order: Value = serde_json::from_slice(order).unwrap_or_default();
+        if let Some(url) = order["code_url"].as_str().filter(|url| !url.is_empty()) {
+            self.code_url = Some(url.to_owned());
+        }
+    }
+}
+
+/// A process that is ready to sell; what init said when it isn't.
+fn start(command: &mut Command, conf: &Value, listens: bool) -> Result<Register, Reply> {
+    let register = Register::spawn(command);
+    let reply = register.call("init", conf);
+    if reply.code != 0 {
+        return Err(reply);
+    }
+    if listens {
+        register.raw("set_callback", None, -1).expect(0);
+    }
+    Ok(register)
 }

@@ -57,10 +57,22 @@ impl Weather {
         self.calm.store(true, Ordering::Relaxed);
         // One change may be under way.
         std::thread::sleep(SPELL);
-        self.post("faults", &json!({}));
+        self.set(&json!({}));
         for listener in 0..listeners {
             self.post("up", &json!({"listener": listener}));
         }
+    }
+
+    /// These faults from here on.
+    pub fn set(&self, faults: &Value) {
+        self.post("faults", faults);
+    }
+
+    /// A customer scans a QR code and pays.
+    pub fn scan(&self, code_url: &str) {
+        let (_, path) = code_url.split_once("/sandbox/").unwrap();
+        let url = format!("{}/sandbox/{path}/pay", self.control);
+        self.agent.post(url).send_empty().unwrap();
     }
 
     fn change(&self, dice: &mut Dice, listeners: usize, rough: u64) {
@@ -87,7 +99,7 @@ impl Weather {
                 faults["delay_ms"] = json!([0, dice.below(600)]);
             }
         }
-        self.post("faults", &faults);
+        self.set(&faults);
         for listener in 0..listeners {
             let way = if dice.chance(15) { "down" } else { "up" };
             self.post(way, &json!({"listener": listener}));

@@ -16,9 +16,9 @@ use crate::cloudpay;
 use crate::console;
 use crate::epay123;
 use crate::faults::Faults;
-use crate::ledger::{Ledger, Record};
+use crate::ledger::{Ledger, Record, Undo};
 use crate::net::ListenerIndex;
-use crate::order::What;
+use crate::order::{Asker, Order, Protocol, What};
 use crate::reply::Reply;
 
 type Shared = State<Arc<App>>;
@@ -132,6 +132,7 @@ fn page(record: &Record) -> Value {
     let order = record.order.as_deref();
     let sum = |what| order.map_or(0, |o| o.sum(what));
     let count = |what| order.map_or(0, |o| o.entries.iter().filter(|e| e.what == what).count());
+    let asker = order.map(asker).unwrap_or_default();
     json!({
         "kind": order.map_or("none", |o| o.kind.name()),
         "pay_platform": order.map_or(0, |o| o.platform.number()),
@@ -144,12 +145,27 @@ fn page(record: &Record) -> Value {
         "net": order.map_or(0, |o| o.net()),
         "pay_requests": traffic.pay_requests.len(),
         "queries": traffic.queries,
-        "reverse_requests": traffic.reverse_requests,
-        "close_requests": traffic.close_requests,
+        "reverse_requests": traffic.undos(Undo::Reverse),
+        "close_requests": traffic.undos(Undo::Close),
+        "undo_requests": traffic.undo_requests,
         "refund_requests": traffic.refund_requests,
         "request_bodies_sha256": traffic.pay_requests.iter().map(hash).collect::<Vec<_>>(),
         "entries": order.map(|o| o.entries.clone()).unwrap_or_default(),
+        "device_id": asker.device_id,
+        "machine_no": asker.machine_no,
+        "client_ip": asker.client_ip,
+        "listener": order.map(|o| o.listener),
+        "author_code": asker.author_code,
+        "attach": asker.attach,
     })
+}
+
+/// Who asked for an order, read from its request again.
+fn asker(order: &Order) -> Asker {
+    match order.protocol {
+        Protocol::CloudPay => cloudpay::asker(order),
+        Protocol::Epay123 => epay123::asker(order),
+    }
 }
 
 async fn faults(State(app): Shared) -> Response {

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use crate::clock::now_ms;
 use crate::order::{Course, Entry, NewOrder, Order, Refund, State, What};
 
@@ -28,9 +30,35 @@ pub(crate) struct Traffic {
     /// SHA-256 of the signed text of each pay request that was authentic.
     pub(crate) pay_requests: Vec<[u8; 32]>,
     pub(crate) queries: u64,
-    pub(crate) reverse_requests: u64,
-    pub(crate) close_requests: u64,
+    pub(crate) undo_requests: Vec<UndoRequest>,
     pub(crate) refund_requests: u64,
+}
+
+impl Traffic {
+    /// How many close or reverse requests there were.
+    pub(crate) fn undos(&self, what: Undo) -> usize {
+        self.undo_requests.iter().filter(|r| r.what == what).count()
+    }
+}
+
+/// Which request undoes an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Undo {
+    Close,
+    Reverse,
+}
+
+/// A request to close or reverse, whatever became of it, and who sent it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct UndoRequest {
+    pub(crate) at_ms: u64,
+    pub(crate) what: Undo,
+    /// Empty at epay123, whose close names no terminal.
+    pub(crate) device_id: Box<str>,
+    pub(crate) listener: usize,
+    /// The order's state when it came; `none` when there was no order.
+    pub(crate) found: &'static str,
 }
 
 /// A number: its traffic, and its order when one was made.
@@ -99,6 +127,18 @@ impl Ledger {
         &mut self.records.entry(no.into()).or_default().traffic
     }
 
+    /// Keeps who asked for an order to be closed or reversed.
+    pub(crate) fn note_undo(&mut self, no: &str, what: Undo, device: &str, listener: usize) {
+        let found = self.order(no).map_or("none", |o| o.state_name());
+        self.traffic(no).undo_requests.push(UndoRequest {
+            at_ms: now_ms(),
+            what,
+            device_id: device.into(),
+            listener,
+            found,
+        });
+    }
+
     /// The record of a number, brought up to date.
     pub(crate) fn record(&mut self, no: &str) -> Option<&Record> {
         self.settle(no);
@@ -144,6 +184,7 @@ impl Ledger {
             course: new.course,
             content: new.content,
             device: new.device.into(),
+            listener: new.listener,
             origin: new.origin.into(),
             created_ms: now,
             updated_ms: now,
@@ -457,6 +498,7 @@ mod tests {
             course,
             content: [0; 32],
             device: "1",
+            listener: 0,
             origin: "",
             expires_ms,
         };

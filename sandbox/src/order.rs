@@ -123,6 +123,30 @@ pub(crate) struct Refund {
     pub(crate) queries: u32,
 }
 
+/// Who asked for an order, and whose customer it is: what tells two registers under one number apart.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Asker {
+    pub(crate) device_id: String,
+    pub(crate) machine_no: String,
+    pub(crate) client_ip: String,
+    /// Two first and four last digits.
+    pub(crate) author_code: String,
+    /// `extParam` at epay123.
+    pub(crate) attach: String,
+}
+
+/// A payment code as it may be shown; empty for an order that had none.
+pub(crate) fn masked(code: &str) -> String {
+    let digits: Vec<char> = code.chars().collect();
+    match (digits.first_chunk::<2>(), digits.last_chunk::<4>()) {
+        (Some(first), Some(last)) if digits.len() > 6 => {
+            let stars = std::iter::repeat_n(&'*', digits.len() - 6);
+            first.iter().chain(stars).chain(last).collect()
+        }
+        _ => "*".repeat(digits.len()),
+    }
+}
+
 /// One order.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
@@ -140,6 +164,8 @@ pub(crate) struct Order {
     pub(crate) content: [u8; 32],
     /// The terminal that asked for it.
     pub(crate) device: Box<str>,
+    /// The listener that it came by.
+    pub(crate) listener: usize,
     /// The pay request, as it was signed. Everything that is only echoed is read from here again.
     pub(crate) origin: Box<str>,
     pub(crate) created_ms: u64,
@@ -163,6 +189,7 @@ pub(crate) struct NewOrder<'a> {
     pub(crate) course: Course,
     pub(crate) content: [u8; 32],
     pub(crate) device: &'a str,
+    pub(crate) listener: usize,
     pub(crate) origin: &'a str,
     /// When an unpaid order closes; `None`: two hours from now.
     pub(crate) expires_ms: Option<u64>,

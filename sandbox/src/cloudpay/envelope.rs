@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) content: Value,
     /// `a` or `s`.
     pub(crate) auth: &'static str,
+    /// The listener that it came by.
+    pub(crate) listener: usize,
 }
 
 /// What is answered, before it is sealed.
@@ -89,6 +91,7 @@ pub(crate) enum Accepts {
 /// Opens a request: the outer JSON, who asks, and whether the authentication is right. The refusal is always a 101.
 pub(crate) fn open(
     app: &App,
+    listener: usize,
     headers: &HeaderMap,
     body: &[u8],
     accepts: Accepts,
@@ -127,6 +130,7 @@ pub(crate) fn open(
             text,
             content,
             auth,
+            listener,
         }),
         Err(why) => refuse(why),
     }

@@ -112,23 +112,20 @@ const MCH_IDS: [Field; 6] = [
     may("alipay_pay_mch_key_ext", Free),
 ];
 
-const fn mch_key(platform: Field) -> [Field; 8] {
+const fn mch_key(platform: Field, sub_platform: Field) -> [Field; 8] {
     let [a, b, c, d, e, f] = MCH_IDS;
-    [
-        platform,
-        may("sub_pay_platform", Number(100, 200)),
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-    ]
+    [platform, sub_platform, a, b, c, d, e, f]
 }
 
-/// `pay_mch_key` where the platform must be said, and where it may.
-const MCH_KEY: &[Field] = &mch_key(need("pay_platform", Number(1, 2)));
-const MCH_KEY_ANY: &[Field] = &mch_key(may("pay_platform", Number(1, 2)));
+/// `pay_mch_key` where the platform must be said, and where the order knows it: 0 is the same as nothing.
+const MCH_KEY: &[Field] = &mch_key(
+    need("pay_platform", Number(1, 2)),
+    may("sub_pay_platform", Number(100, 200)),
+);
+const MCH_KEY_ANY: &[Field] = &mch_key(
+    may("pay_platform", Number(0, 2)),
+    may("sub_pay_platform", Number(0, 200)),
+);
 
 const fn client(device: Field, machine: Field) -> [Field; 8] {
     [
@@ -198,24 +195,24 @@ const SCAN_CODE_PAY: &[Field] = &[
     need("nonce_str", Text(32)),
 ];
 const CLOSE_ORDER: &[Field] = &[
-    need("pay_mch_key", Object(MCH_KEY)),
+    need("pay_mch_key", Object(MCH_KEY_ANY)),
     need("order_client", Object(CLIENT)),
     need("out_trade_no", Text(32)),
-    need("trade_type", Number(1, 8)),
+    may("trade_type", Number(0, 8)),
     need("nonce_str", Text(32)),
 ];
 const REVERSE: &[Field] = &[
-    need("pay_mch_key", Object(MCH_KEY)),
+    need("pay_mch_key", Object(MCH_KEY_ANY)),
     need("order_client", Object(CLIENT)),
     need("out_trade_no", Text(32)),
-    may("trade_type", Number(1, 8)),
+    may("trade_type", Number(0, 8)),
     need("nonce_str", Text(32)),
 ];
 const QUERY_ORDER: &[Field] = &[
     need("pay_mch_key", Object(MCH_KEY_ANY)),
     need("order_client", Object(CLIENT_QUERY)),
     need("out_trade_no", Text(32)),
-    may("trade_type", Number(1, 8)),
+    may("trade_type", Number(0, 8)),
     need("nonce_str", Text(32)),
 ];
 const REFUND_CONTENT: &[Field] = &[
@@ -229,7 +226,7 @@ const REFUND_CONTENT: &[Field] = &[
     may("alipay_refund_order_content_ext", Free),
 ];
 const REFUND: &[Field] = &[
-    need("pay_mch_key", Object(MCH_KEY)),
+    need("pay_mch_key", Object(MCH_KEY_ANY)),
     need("refund_content", Object(REFUND_CONTENT)),
     need("order_client", Object(CLIENT)),
     need("nonce_str", Text(32)),

@@ -23,7 +23,8 @@ use crate::app::{App, lock};
 use crate::clock::now_ms;
 use crate::faults::Hit;
 use crate::fields;
-use crate::order::{Kind, Order};
+use crate::ledger::Undo;
+use crate::order::{Asker, Kind, Order, masked};
 use crate::records::Request;
 use crate::reply::Reply;
 use crate::scenario::{Instead, Spoil};
@@ -61,7 +62,7 @@ pub(crate) async fn serve(
         auth: "",
         no: String::new(),
     };
-    let outcome = match envelope::open(&app, &headers, &body, interface.accepts()) {
+    let outcome = match envelope::open(&app, listener, &headers, &body, interface.accepts()) {
         Err(refusal) => Outcome::of(*refusal),
         Ok(call) => {
             seen = Seen {
@@ -144,7 +145,16 @@ fn arrive(app: &Arc<App>, interface: Interface, call: &Call) -> usize {
     let Some(no) = number(call).filter(good) else {
         return 0;
     };
+    let undo = match interface {
+        Interface::CloseOrder => Some(Undo::Close),
+        Interface::Reverse => Some(Undo::Reverse),
+        _ => None,
+    };
     app.ledger(|ledger| {
+        if let Some(undo) = undo {
+            let device = orders::text(call, "/order_client/device_id");
+            ledger.note_undo(no, undo, device, call.listener);
+        }
         let traffic = ledger.traffic(no);
         match interface {
             Interface::MicroPay | Interface::ScanCodePay => {
@@ -153,8 +163,6 @@ fn arrive(app: &Arc<App>, interface: Interface, call: &Call) -> usize {
                 traffic.pay_requests.push(hash);
             }
             Interface::QueryOrder => traffic.queries += 1,
-            Interface::CloseOrder => traffic.close_requests += 1,
-            Interface::Reverse => traffic.reverse_requests += 1,
             Interface::Refund => traffic.refund_requests += 1,
             _ => {}
         }
@@ -250,9 +258,8 @@ fn check(app: &App, interface: Interface, path: &str, call: &Call) -> Result<(),
         }
     }
     let key = call.content.get("pay_mch_key").unwrap_or(&Value::Null);
-    let platform = key.get("pay_platform").and_then(Value::as_i64);
-    let sub_platform = key.get("sub_pay_platform").and_then(Value::as_i64);
-    if let Some(sub) = sub_platform
+    let platform = orders::given(key, "pay_platform");
+    if let Some(sub) = orders::given(key, "sub_pay_platform")
         && !matches!(
             (platform, sub),
             (Some(1) | None, 100) | (Some(2) | None, 200)
@@ -308,6 +315,23 @@ fn needs_product_id(content: &Value) -> bool {
 
 fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
+}
+
+/// Who asked for an order, and with which code.
+pub(crate) fn asker(order: &Order) -> Asker {
+    let origin = render::origin(&order.origin);
+    let text = |at: &str| {
+        let text = origin.pointer(at).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    Asker {
+        device_id: text("/order_client/device_id"),
+        machine_no: text("/order_client/machine_no"),
+        client_ip: text("/order_client/spbill_create_ip"),
+        author_code: masked(&text("/pay_content/author_code")),
+        attach: render::wxpay_text(origin.get("pay_content").unwrap_or(&Value::Null), "attach")
+            .to_owned(),
+    }
 }
 
 /// The signed notification that an order is paid.

@@ -91,23 +91,27 @@ fn undone(result: Undone) -> Answer {
     }
 }
 
-/// What a request says about an order, against what is known of it.
-fn mismatch(ledger: &mut Ledger, no: &str, call: &Call) -> Option<Answer> {
+/// A number that a request gives; 0 is the same as none.
+pub(crate) fn given(object: &Value, key: &str) -> Option<i64> {
+    object.get(key).and_then(Value::as_i64).filter(|n| *n != 0)
+}
+
+/// What a request says about an order, against what is known of it. It may say nothing: a till that asks about another
+/// till's order knows its number only.
+pub(crate) fn mismatch(ledger: &mut Ledger, no: &str, call: &Call) -> Option<Answer> {
     let order = ledger.order(no)?;
     if order.protocol != Protocol::CloudPay {
         return Some(Answer::refused(104, NO_ORDER));
     }
-    let platform = call
-        .content
-        .pointer("/pay_mch_key/pay_platform")
-        .and_then(Value::as_i64);
+    let key = call.content.get("pay_mch_key").unwrap_or(&Value::Null);
+    let platform = given(key, "pay_platform");
     if platform.is_some_and(|p| p != order.platform.number()) {
         return Some(Answer::refused(
             104,
             "pay_mch_key.pay_platform: 与订单不符 (not the order's)",
         ));
     }
-    let trade_type = call.content.get("trade_type").and_then(Value::as_i64);
+    let trade_type = given(&call.content, "trade_type");
     if trade_type.is_some_and(|t| t != render::trade_type(order.kind)) {
         return Some(Answer::refused(
             104,

@@ -88,6 +88,7 @@ fn process(
         course: request.plan.course,
         content: request.content,
         device: request.device,
+        listener: call.listener,
         origin: &call.text,
         expires_ms: request.expires_ms,
     };
@@ -143,20 +144,17 @@ fn read<'a>(kind: Kind, call: &'a Call, strict: bool) -> Result<Request<'a>, Str
         .into_iter()
         .find_map(Scenario::named);
     let scenario = named.or_else(|| Scenario::of_code(code).filter(|_| kind == Kind::MicroPay));
-    let device = call
-        .content
-        .pointer("/order_client/device_id")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let client = call.content.get("order_client").unwrap_or(&Value::Null);
+    let terminal = ["device_id", "machine_no"].map(|key| client.get(key).unwrap_or(&Value::Null));
     Ok(Request {
         no: text("out_trade_no"),
         kind,
         platform,
         total_fee: number("total_fee").unwrap_or_default(),
         code,
-        device,
+        device: terminal[0].as_str().unwrap_or_default(),
         expires_ms,
-        content: fingerprint(kind, key, asked),
+        content: fingerprint(kind, [key, asked, terminal[0], terminal[1]]),
         plan: Scenario::plan(scenario, kind),
     })
 }
@@ -176,9 +174,10 @@ fn fits(platform: Platform, code: &str) -> bool {
 }
 
 /// The hash of what makes a payment this payment. The order of keys is not part of it, and neither is the nonce.
-fn fingerprint(kind: Kind, key: &Value, asked: &Value) -> [u8; 32] {
+/// Another cashier at the same terminal is the same payment.
+fn fingerprint(kind: Kind, parts: [&Value; 4]) -> [u8; 32] {
     let mut text = String::from(kind.name());
-    for part in [key, asked] {
+    for part in parts {
         sorted(part, &mut text);
     }
     let mut hash = [0; 32];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::envelope::{Answer, Call};
-use super::orders::text;
+use super::orders::{mismatch, text};
 use super::{Outcome, render};
 use crate::app::App;
 use crate::clock::nonce;
@@ -30,26 +30,10 @@ pub(crate) fn refund(app: &Arc<App>, call: &Call) -> Outcome {
             "refund_content.refund_fee_type: 只支持 CNY (only CNY)",
         ));
     }
-    let platform = call
-        .content
-        .pointer("/pay_mch_key/pay_platform")
-        .and_then(Value::as_i64);
     let wait_ms = app.delays().refund;
     app.ledger(|ledger| {
-        if ledger
-            .order(no)
-            .is_some_and(|o| Some(o.platform.number()) != platform)
-        {
-            return Outcome::of(Answer::refused(
-                104,
-                "pay_mch_key.pay_platform: 与订单不符 (not the order's)",
-            ));
-        }
-        if ledger
-            .order(no)
-            .is_some_and(|o| o.protocol != Protocol::CloudPay)
-        {
-            return Outcome::of(Answer::refused(104, refusal(&Refunded::Unknown)));
+        if let Some(refusal) = mismatch(ledger, no, call) {
+            return Outcome::of(refusal);
         }
         let is_new = ledger.order_of_refund(refund_no).is_none();
         let result = ledger.refund(
@@ -137,9 +121,6 @@ pub(crate) fn query(app: &Arc<App>, call: &Call) -> Answer {
             .iter()
             .filter(|r| refund_no.is_none_or(|n| n == &*r.no));
         let list: Vec<Value> = wanted.map(|r| render::refund_content(order, r)).collect();
-        if list.is_empty() {
-            return Answer::refused(104, NO_REFUND);
-        }
         Answer::done(json!({
             "nonce_str": nonce(),
             "pay_mch_key": render::pay_mch_key(order, &render::origin(&order.origin)),

@@ -102,14 +102,17 @@ pub(crate) fn order_content(order: &Order, origin: &Value, code_url: Option<Stri
     Value::Object(content)
 }
 
+/// A text of WeChat's part of `pay_content`, which some registers put beside it.
+pub(crate) fn wxpay_text<'a>(asked: &'a Value, key: &str) -> &'a str {
+    let ext = asked.get("wxpay_pay_content_ext");
+    ext.and_then(|e| e.get(key))
+        .or_else(|| asked.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
 fn wxpay_ext(order: &Order, asked: &Value) -> Value {
-    let text = |key: &str| {
-        let ext = asked.get("wxpay_pay_content_ext");
-        ext.and_then(|e| e.get(key))
-            .or_else(|| asked.get(key))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |key: &str| wxpay_text(asked, key);
     json!({
         "current_trade_state": trade_state(order),
         "attach": text("attach"),

@@ -18,17 +18,15 @@ use crate::app::{App, lock};
 use crate::clock::now_ms;
 use crate::faults::Hit;
 use crate::fields::{self, Field};
-use crate::ledger::Ledger;
-use crate::order::{Order, Protocol};
+use crate::ledger::{Ledger, Undo};
+use crate::order::{Asker, Order, Protocol, masked};
 use crate::records::Request;
 use crate::reply::Reply;
 use crate::scenario::{Instead, Spoil};
 use interface::{COMMON, Interface};
 
-/// The answer to whatever is wrong with a request.
+/// The answer to whatever is wrong, with a request or at the gateway: only the words differ.
 const REFUSED: i64 = 9999;
-/// Something went wrong on the gateway's side.
-const BROKEN: i64 = 10;
 
 /// A request whose signature is right.
 struct Call {
@@ -36,6 +34,8 @@ struct Call {
     fields: Map<String, Value>,
     /// The body, as it came.
     text: String,
+    /// The listener that it came by.
+    listener: usize,
 }
 
 impl Call {
@@ -59,16 +59,16 @@ impl Call {
 /// What is answered, before it is signed. A refusal has no data and is never signed.
 enum Answer {
     Data(Map<String, Value>),
-    Refused(i64, String),
+    Refused(String),
 }
 
 impl Answer {
     fn refused(why: impl Into<String>) -> Self {
-        Self::Refused(REFUSED, why.into())
+        Self::Refused(why.into())
     }
 
     fn broken() -> Self {
-        Self::Refused(BROKEN, "系统异常 (internal error)".to_owned())
+        Self::refused("系统异常 (internal error)")
     }
 
     /// Signed data; what is null is left out.
@@ -111,7 +111,7 @@ pub(crate) async fn serve(
     };
     let began = now_ms();
     let (mut auth, mut no) = ("", String::new());
-    let outcome = match open(&app, interface, &path, &headers, &body) {
+    let outcome = match open(&app, listener, interface, &path, &headers, &body) {
         Err(why) => Outcome::of(Answer::refused(why)),
         Ok(call) => {
             auth = "md5";
@@ -130,7 +130,7 @@ pub(crate) async fn serve(
     }
     let (status, verdict) = match &outcome.answer {
         Answer::Data(_) => (0, "SUCCESS".to_owned()),
-        Answer::Refused(code, why) => (*code, why.clone()),
+        Answer::Refused(why) => (REFUSED, why.clone()),
     };
     lock(&app.requests).push(Request {
         at_ms: began,
@@ -154,6 +154,7 @@ pub(crate) async fn serve(
 /// Reads a request and checks who sent it. An error says what is wrong, with the key.
 fn open(
     app: &App,
+    listener: usize,
     interface: Interface,
     path: &str,
     headers: &HeaderMap,
@@ -189,6 +190,7 @@ fn open(
             .filter(|(key, _)| known.iter().any(|f| f.name == key))
             .collect(),
         text: text.to_owned(),
+        listener,
     };
     if call.text("signType") != "MD5" {
         return Err("signType: 只支持 MD5 (only MD5)".to_owned());
@@ -220,6 +222,9 @@ fn arrive(app: &Arc<App>, interface: Interface, call: &Call) -> usize {
             None if !call.text("mchOrderNo").is_empty() => call.text("mchOrderNo").to_owned(),
             None => return 0,
         };
+        if interface == Interface::Close {
+            ledger.note_undo(&no, Undo::Close, "", call.listener);
+        }
         let traffic = ledger.traffic(&no);
         match interface {
             Interface::UnifiedOrder => {
@@ -228,9 +233,8 @@ fn arrive(app: &Arc<App>, interface: Interface, call: &Call) -> usize {
                 traffic.pay_requests.push(hash);
             }
             Interface::Query => traffic.queries += 1,
-            Interface::Close => traffic.close_requests += 1,
             Interface::Refund => traffic.refund_requests += 1,
-            Interface::QueryRefund => {}
+            Interface::Close | Interface::QueryRefund => {}
         }
         traffic.pay_requests.len()
     })
@@ -285,7 +289,7 @@ fn seal(secret: &str, outcome: Outcome) -> Reply {
         outcome.answer
     };
     let wire = match answer {
-        Answer::Refused(code, why) => json!({ "code": code, "msg": why }),
+        Answer::Refused(why) => json!({ "code": REFUSED, "msg": why }),
         Answer::Data(mut data) => {
             if outcome.spoil == Spoil::OtherOrder {
                 make_another(&mut data);
@@ -337,6 +341,18 @@ fn which(ledger: &mut Ledger, call: &Call) -> Option<String> {
     let order = order.filter(|o| o.protocol == Protocol::Epay123)?;
     let fits = call.text("payOrderId").is_empty() || call.text("payOrderId") == pay_order_id(order);
     fits.then(|| order.no.to_string())
+}
+
+/// Who asked for an order, and with which code. This protocol names no terminal.
+pub(crate) fn asker(order: &Order) -> Asker {
+    let asked: Value = serde_json::from_str(&order.origin).unwrap_or_default();
+    let text = |key: &str| asked.get(key).and_then(Value::as_str).unwrap_or_default();
+    Asker {
+        client_ip: text("clientIp").to_owned(),
+        author_code: masked(&pay::auth_code(text("channelExtra")).unwrap_or_default()),
+        attach: text("extParam").to_owned(),
+        ..Asker::default()
+    }
 }
 
 /// The gateway's own number of an order.

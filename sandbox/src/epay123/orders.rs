@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::ledger::Undone;
 use crate::order::{Kind, Order, Platform, State};
 
-/// The words by which a register knows that an order was never made.
+/// The words by which a register knows that an order or a refund was never made.
 pub(crate) const NO_ORDER: &str = "订单不存在 (no such order)";
 
 /// `state` of an order.

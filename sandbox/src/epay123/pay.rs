@@ -55,6 +55,7 @@ pub(crate) fn unified_order(app: &Arc<App>, call: &Call, nth: usize) -> Outcome 
             course: plan.course,
             content: [0; 32],
             device: "",
+            listener: call.listener,
             origin: &call.text,
             expires_ms: expires_s.map(|s| now_ms().saturating_add(s.saturating_mul(1000))),
         };
@@ -68,15 +69,7 @@ pub(crate) fn unified_order(app: &Arc<App>, call: &Call, nth: usize) -> Outcome 
 
 /// How it is paid: scanned or shown, by whom, and the code that was scanned.
 fn way(call: &Call) -> Result<(Kind, Platform, String), String> {
-    let extra: Value = match call.text("channelExtra") {
-        "" => Value::Null,
-        text => serde_json::from_str(text)
-            .map_err(|_| "channelExtra: 不是 JSON (must be JSON in a string)")?,
-    };
-    let code = extra
-        .get("authCode")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let code = auth_code(call.text("channelExtra"))?;
     let alipay = matches!(code.get(..2), Some("25" | "26" | "27" | "28" | "29" | "30"));
     let (kind, platform) = match call.text("wayCode") {
         "WX_NATIVE" => (Kind::ScanCodePay, Platform::Wxpay),
@@ -90,7 +83,18 @@ fn way(call: &Call) -> Result<(Kind, Platform, String), String> {
     if kind == Kind::MicroPay && code.is_empty() {
         return Err("channelExtra.authCode: 缺少 (missing)".to_owned());
     }
-    Ok((kind, platform, code.to_owned()))
+    Ok((kind, platform, code))
+}
+
+/// The code that was scanned; empty when none was.
+pub(super) fn auth_code(extra: &str) -> Result<String, String> {
+    let extra: Value = match extra {
+        "" => Value::Null,
+        text => serde_json::from_str(text)
+            .map_err(|_| "channelExtra: 不是 JSON (must be JSON in a string)")?,
+    };
+    let code = extra.get("authCode").and_then(Value::as_str);
+    Ok(code.unwrap_or_default().to_owned())
 }
 
 fn made(order: &Order, base: &str) -> Answer {

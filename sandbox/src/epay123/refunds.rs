@@ -60,7 +60,7 @@ pub(crate) fn query(app: &Arc<App>, call: &Call) -> Answer {
                 .and_then(|seq| ledger.refund_by_seq(seq)),
             no => Some(no.to_owned()),
         };
-        let unknown = || Answer::refused("退款订单不存在 (no such refund)");
+        let unknown = || Answer::refused(orders::NO_ORDER);
         let Some(refund_no) = refund_no else {
             return unknown();
         };

@@ -362,6 +362,22 @@ pub(crate) fn about(no: &str) -> Value {
     })
 }
 
+/// The same by the number alone: platform and trade type are 0, or not there.
+pub(crate) fn bare(no: &str, zero: bool) -> Value {
+    let mut content = about(no);
+    let key = content["pay_mch_key"].as_object_mut().unwrap();
+    for name in ["pay_platform", "sub_pay_platform"] {
+        key.remove(name);
+        if zero {
+            key.insert(name.to_owned(), 0.into());
+        }
+    }
+    if zero {
+        content["trade_type"] = 0.into();
+    }
+    content
+}
+
 /// The content of close_order.
 pub(crate) fn closing(no: &str, trade_type: i64) -> Value {
     let mut content = about(no);

@@ -274,3 +274,29 @@ fn undefined_and_empty_keys_are_let_through_and_reported() {
     ];
     assert_eq!(keys, expected.map(|(k, w)| (k.to_owned(), w.to_owned())));
 }
+
+#[test]
+fn every_answer_says_when() {
+    let desk = Desk::new();
+    let agent = crate::desk::agent(&desk.sandbox);
+    let post = |path: &str, body: &str| {
+        let url = format!("{}{path}", desk.sandbox.url());
+        let sent = agent.post(url).header("content-type", "application/json");
+        sent.send(body.as_bytes()).unwrap()
+    };
+    let paid = |no: &str| sealed(&micro(no, "000").to_string()).to_string();
+    let mut answers = vec![
+        post("/cpay/micro_pay", &paid("sz0100a")),
+        post("/cpay/micro_pay", "{}"),
+        post("/cpay/nothing", "{}"),
+        post("/api/pay/query", "{}"),
+    ];
+    for fault in ["garbage", "status_502", "busy_3"] {
+        desk.control("/sandbox/faults", &json!({ fault: 1.0 }));
+        answers.push(post("/cpay/micro_pay", &paid(&format!("sz0100{fault}"))));
+    }
+    for answer in answers {
+        let date = answer.headers()["date"].to_str().unwrap();
+        assert!(date.ends_with(" GMT"), "{date}");
+    }
+}

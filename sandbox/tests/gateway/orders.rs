@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::desk::{Desk, about, closing, micro, scan};
+use crate::desk::{Desk, about, bare, closing, micro, micro_alipay, refund, scan};
 
 #[test]
 fn the_same_payment_again_is_the_same_order() {
@@ -33,7 +33,13 @@ fn another_payment_under_the_same_number_is_a_reentry() {
     fee["pay_content"]["total_fee"] = 101.into();
     let mut shop = micro("sz0100a", "000");
     shop["pay_mch_key"]["out_shop_id"] = "sz01SANDBOXshp000002".into();
-    for other in [fee, shop, micro("sz0100a", "001")] {
+    let mut body = micro("sz0100a", "000");
+    body["pay_content"]["body"] = "茶".into();
+    let mut device = micro("sz0100a", "000");
+    device["order_client"]["device_id"] = "825".into();
+    let mut machine = micro("sz0100a", "000");
+    machine["order_client"]["machine_no"] = "32-62-A8-14-B3-C1".into();
+    for other in [fee, shop, body, device, machine, micro("sz0100a", "001")] {
         let got = desk.call("micro_pay", &other).authentic();
         assert_eq!((got.status(), got.internal()), (104, 407));
     }
@@ -156,4 +162,95 @@ fn a_query_for_the_wrong_platform_or_type_is_refused_without_saying_that_there_i
         .unwrap()
         .remove("device_id");
     assert_eq!(desk.call("query_order", &little).authentic().state(), 2);
+}
+
+#[test]
+fn an_order_can_be_asked_for_and_undone_by_its_number_alone() {
+    let desk = Desk::new();
+    desk.call("micro_pay", &micro_alipay("sz0100a", "000"))
+        .authentic();
+    desk.call("micro_pay", &micro_alipay("sz0100b", "002"))
+        .authentic();
+    desk.call("scan_code_pay", &scan("sz0100c", "")).authentic();
+    for zero in [false, true] {
+        let seen = desk.call("query_order", &bare("sz0100a", zero)).authentic();
+        let body = &seen.content["query_order"];
+        assert_eq!(
+            (
+                &body["pay_mch_key"]["pay_platform"],
+                &body["order_content"]["trade_type"]
+            ),
+            (&2.into(), &1.into())
+        );
+        for (interface, no) in [
+            ("reverse", "sz0100b"),
+            ("close_order", "sz0100c"),
+            ("query_refund_order", "sz0100a"),
+        ] {
+            let got = desk.call(interface, &bare(no, zero)).authentic();
+            assert_eq!(got.status(), 0, "{interface}: {}", got.description());
+        }
+        let mut back = refund("sz0100a", &format!("sz0100r{zero}"), 10);
+        back["pay_mch_key"] = bare("", zero)["pay_mch_key"].take();
+        let body = desk.call("refund", &back).authentic().content;
+        assert_eq!(body["refund"]["pay_mch_key"]["pay_platform"], 2);
+        assert_eq!(body["refund"]["refund_order_content"]["trade_type"], 1);
+    }
+}
+
+#[test]
+fn answers_and_ledger_tell_whose_order_it_is() {
+    let desk = Desk::new();
+    let mut asked = micro("sz0100a", "000");
+    asked["pay_content"]["wxpay_pay_content_ext"] = json!({ "attach": "5F1C0A99" });
+    let paid = desk.call("micro_pay", &asked).authentic().content;
+    let seen = desk.query("sz0100a").content;
+    for body in [&paid["micro_pay"], &seen["query_order"]] {
+        let content = &body["order_content"];
+        assert_eq!(content["author_code"], asked["pay_content"]["author_code"]);
+        assert_eq!(content["wxpay_order_content_ext"]["attach"], "5F1C0A99");
+    }
+    assert_eq!(seen["query_order"]["order_client"], asked["order_client"]);
+
+    let page = desk.ledger("sz0100a");
+    assert_eq!(
+        (&page["device_id"], &page["machine_no"], &page["client_ip"]),
+        (
+            &"824".into(),
+            &"32-62-A8-14-B3-C0".into(),
+            &"10.0.0.1".into()
+        )
+    );
+    assert_eq!(page["author_code"], "13************7000");
+    assert_eq!(page["attach"], "5F1C0A99");
+}
+
+#[test]
+fn the_ledger_keeps_who_reversed_and_what_the_order_was_then() {
+    let desk = Desk::new();
+    let mut other = about("sz0100a");
+    other["order_client"]["device_id"] = "825".into();
+    desk.call("reverse", &other).authentic();
+    desk.call("micro_pay", &micro("sz0100a", "000")).authentic();
+    desk.call("reverse", &other).authentic();
+    desk.call("reverse", &about("sz0100a")).authentic();
+    let page = desk.ledger("sz0100a");
+    let requests: Vec<_> = page["undo_requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| [&r["what"], &r["device_id"], &r["found"]].map(|v| v.as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        requests,
+        [
+            ["reverse", "825", "none"],
+            ["reverse", "825", "paid"],
+            ["reverse", "824", "paid"]
+        ]
+    );
+    assert_eq!(
+        (&page["reverse_requests"], &page["close_requests"]),
+        (&3.into(), &0.into())
+    );
 }

@@ -182,6 +182,14 @@ fn the_sum_of_refunds_is_bounded_and_the_total_must_be_right() {
 fn a_query_by_order_lists_all_and_unknown_ones_say_so() {
     let desk = Desk::new();
     desk.call("micro_pay", &micro("sz0100a", "000")).authentic();
+    let none = desk
+        .call("query_refund_order", &about("sz0100a"))
+        .authentic();
+    assert_eq!(none.status(), 0);
+    assert_eq!(
+        none.content["query_refund_order"]["refund_order_content"],
+        serde_json::json!([])
+    );
     desk.call("refund", &refund("sz0100a", "sz0100r1", 1))
         .authentic();
     desk.call("refund", &refund("sz0100a", "sz0100r2", 2))
