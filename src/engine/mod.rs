@@ -455,8 +455,15 @@ impl Engine {
 
     /// Asks for an order, first of all the domain that may have taken the payment.
     fn ask_about(&self, live: &Live) -> Heard {
-        let call = Call::QueryOrder(&live.key);
-        let domain = live.lock().track.origin.domain.clone();
+        let (domain, openly) = {
+            let inner = live.lock();
+            (inner.track.origin.domain.clone(), inner.track.ask_openly())
+        };
+        let mut key = live.key.clone();
+        if openly {
+            key = key.of_any_kind();
+        }
+        let call = Call::QueryOrder(&key);
         match self.gateway.encode(&call) {
             Ok(request) => self.send(&call, &request, Failover::Any, domain.as_deref()),
             Err(reason) => Heard::NotSent(reason),

@@ -192,6 +192,8 @@ pub(crate) struct Track {
     gone: u32,
     /// The only sending was refused because there is an order under this number.
     number_used: bool,
+    /// A query of an order that isn't proven ours was refused.
+    query_refused: bool,
     /// A refusal that one more query has to confirm.
     refusal: Option<Text>,
     /// The gateway's words to the last reverse or close that it refused.
@@ -240,6 +242,7 @@ impl Track {
             missing_at: None,
             gone: 0,
             number_used: false,
+            query_refused: false,
             refusal: None,
             take_back_refusal: None,
             tries: 0,
@@ -439,7 +442,7 @@ impl Track {
         match verdict {
             Verdict::Order(facts) if facts.state != OrderState::NotFound => {
                 self.enter_window(rules, now);
-                self.origin.ours |= only;
+                self.origin.ours |= only && facts.other_amount.is_none();
                 self.hear_order(*facts, evidence, rules, now)
             }
             Verdict::Reentry(description) if only => {
@@ -558,9 +561,19 @@ impl Track {
                     self.nothing_learnt(&description, None, rules, now)
                 }
             },
+            Verdict::Refused(reason) => {
+                self.query_refused = !self.origin.ours;
+                self.nothing_learnt(&reason, None, rules, now)
+            }
             Verdict::Busy(reason) => self.nothing_learnt(&reason, Some(BUSY_WAIT), rules, now),
             other => self.nothing_learnt(&other.reason(), None, rules, now),
         }
+    }
+
+    /// Whether to ask without saying of which platform and kind the order is: the one under this
+    /// number may be another register's, of another platform.
+    pub(crate) fn ask_openly(&self) -> bool {
+        self.query_refused && !self.origin.ours
     }
 
     /// An authentic answer about an order under this number: whose is it?
@@ -577,6 +590,9 @@ impl Track {
         };
         match (maker, facts.state) {
             (Maker::Another, _) => self.anothers(evidence, rules, now),
+            _ if let Some(reason) = &facts.other_amount => {
+                self.nothing_learnt(reason, None, rules, now)
+            }
             // The gateway has it, the platform doesn't: for a QR code that nobody has scanned yet
             // that is so by nature.
             (_, OrderState::NotFound) => {
@@ -1375,6 +1391,17 @@ mod tests {
         marked(state, Marks { tag, ..marks() })
     }
 
+    /// One of ours, by its mark, but of another amount.
+    pub(super) fn of_another_amount(state: OrderState) -> Heard {
+        let Heard::Answer(mut answer) = marked(state, marks()) else {
+            return Heard::Lost(reason());
+        };
+        if let Verdict::Order(facts) = &mut answer.verdict {
+            facts.other_amount = Some(reason());
+        }
+        Heard::Answer(answer)
+    }
+
     /// An order that nothing tells of whose it is.
     pub(super) fn unmarked(state: OrderState) -> Heard {
         marked(state, Marks::default())
@@ -1383,6 +1410,7 @@ mod tests {
     fn marked(state: OrderState, marks: Marks) -> Heard {
         answer(Verdict::Order(Box::new(OrderFacts {
             state,
+            other_amount: None,
             total_fee: Some(1),
             transaction_id: None,
             time_end: None,
@@ -1705,6 +1733,27 @@ mod tests {
         }
         let next = life.at(210.0).hear(Task::Query, state(OrderState::Failed));
         assert_eq!(next, None);
+    }
+
+    /// Whoever made it: it is not what was sold.
+    #[test]
+    fn an_order_of_another_amount_proves_nothing() {
+        let mut life = Life::new(TradeType::MicroPay, rules());
+        life.hear(Task::Pay, of_another_amount(OrderState::Paid));
+        assert!(!life.track.origin.ours);
+        let said = of_another_amount(OrderState::Paid);
+        life.at(2.0).hear(Task::Query, said);
+        assert_eq!(life.state(), OrderState::Paying);
+        let mut theirs = of_another(OrderState::Paid);
+        if let Heard::Answer(Answer {
+            verdict: Verdict::Order(facts),
+            ..
+        }) = &mut theirs
+        {
+            facts.other_amount = Some(reason());
+        }
+        life.at(5.0).hear(Task::Query, theirs);
+        assert_eq!(life.state(), OrderState::Reentry);
     }
 
     /// An order of another register's is neither paid nor shown nor taken back here; nor is one of

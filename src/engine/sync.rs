@@ -228,11 +228,14 @@ impl Engine {
         let (reason, refused, mut shown) = match &heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => (Some(reason.clone()), false, None),
             Heard::Answer(answer) => match &answer.verdict {
-                Verdict::Order(facts) => (
-                    None,
-                    false,
-                    Some((facts.content.clone(), facts.mch_key.clone())),
-                ),
+                Verdict::Order(facts) => match &facts.other_amount {
+                    Some(reason) => (Some(reason.clone()), false, None),
+                    None => (
+                        None,
+                        false,
+                        Some((facts.content.clone(), facts.mch_key.clone())),
+                    ),
+                },
                 Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason) => {
                     (Some(reason.clone()), true, None)
                 }
@@ -695,7 +698,8 @@ impl Engine {
         };
         let paid = match self.ask(&Call::QueryOrder(&key), Failover::Any) {
             Heard::Answer(answer) => {
-                matches!(answer.verdict, Verdict::Order(facts) if facts.state == OrderState::Paid)
+                matches!(answer.verdict, Verdict::Order(facts)
+                    if facts.state == OrderState::Paid && facts.other_amount.is_none())
             }
             Heard::NotSent(_) | Heard::Lost(_) => false,
         };

@@ -81,6 +81,16 @@ pub(crate) struct OrderKey {
 }
 
 impl OrderKey {
+    /// The same without what only its maker knows.
+    pub(crate) fn of_any_kind(self) -> Self {
+        Self {
+            platform: None,
+            sub_platform: None,
+            trade_type: None,
+            ..self
+        }
+    }
+
     pub(crate) fn of(payment: &Payment) -> Self {
         Self {
             trade_no: payment.trade_no.clone(),
@@ -228,6 +238,8 @@ impl Verdict {
 #[derive(Debug)]
 pub(crate) struct OrderFacts {
     pub(crate) state: OrderState,
+    /// It is of another amount than was asked about: it proves nothing but that there is an order.
+    pub(crate) other_amount: Option<Text>,
     pub(crate) total_fee: Option<i64>,
     pub(crate) transaction_id: Option<String>,
     pub(crate) time_end: Option<i64>,
@@ -253,6 +265,7 @@ impl OrderFacts {
     fn of(state: OrderState) -> Self {
         Self {
             state,
+            other_amount: None,
             total_fee: None,
             transaction_id: None,
             time_end: None,

@@ -101,7 +101,7 @@ pub(crate) fn log_exchange(call: &Call<'_>, heard: &Heard, took: Duration) {
         }
     };
     let (said, reason) = match &answer.verdict {
-        Verdict::Order(facts) => (facts.state.name(), None),
+        Verdict::Order(facts) => (facts.state.name(), facts.other_amount.as_ref()),
         Verdict::Refund(refund) => (refund.state.name(), None),
         Verdict::Refunds(_) => ("answered", None),
         Verdict::Done | Verdict::Report(_) | Verdict::AskAgain => ("done", None),

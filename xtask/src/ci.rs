@@ -22,6 +22,12 @@ const PARTS: &[Part] = &[
         run: || chaos::run_with_arguments(&["--payments".to_owned(), "400".to_owned()]),
     },
     Part {
+        name: "rivals",
+        what: "registers that share 400 order numbers",
+        obstacle: nothing,
+        run: || chaos::run_with_arguments(&["--rivals".to_owned(), "400".to_owned()]),
+    },
+    Part {
         name: "fuzz",
         what: "ten seconds of every fuzz target",
         obstacle: nothing,

@@ -22,7 +22,8 @@ cargo xtask ci        what test leaves out: Windows' DLLs under Wine, C#, Pascal
                       licences, advisories, fresh (--without PART, any number of times)
 cargo xtask fresh     README's two commands as strangers run them, in a bare Debian (as root)
 cargo xtask chaos     let registers pay while everything fails, then compare the books
-                      (--seed S --payments N; --soak MINUTES measures what registers use)
+                      (--seed S --payments N; --rivals N: registers that share N numbers;
+                      --soak MINUTES measures what registers use)
 cargo xtask fuzz      feed everything that comes from outside with nonsense (--seconds N for each target)
 cargo xtask sanitize  run C registers with the library built for AddressSanitizer and ThreadSanitizer
 cargo xtask bench     measure the library beside what a shop would use instead; writes docs/benchmarks.md

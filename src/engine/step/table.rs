@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::tests::{GATEWAY, Life, answer, of_another, reason, rules, state, unmarked};
+use super::tests::{
+    GATEWAY, Life, answer, of_another, of_another_amount, reason, rules, state, unmarked,
+};
 use super::*;
 
 /// What a row of the table depends on beside the stage and what is heard.
@@ -74,7 +76,8 @@ fn everything() -> Vec<(String, Saying)> {
         (OrderState::NotFound, || state(OrderState::NotFound)),
         (OrderState::Unknown, || state(OrderState::Unknown)),
     ];
-    const VERDICTS: [(&str, Saying); 17] = [
+    const VERDICTS: [(&str, Saying); 18] = [
+        ("of another amount", || of_another_amount(OrderState::Paid)),
         ("another's is paid", || of_another(OrderState::Paid)),
         ("another's is paying", || of_another(OrderState::Paying)),
         ("another's is closed", || of_another(OrderState::Closed)),

@@ -292,7 +292,7 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
         return Err(other_order());
     }
     let total_fee = content.integer("total_fee");
-    same_amount(total_fee, key.total_fee)?;
+    let other_amount = same_amount(total_fee, key.total_fee).err();
     let account = part.object("pay_mch_key");
     let platform = key
         .platform
@@ -337,6 +337,7 @@ fn order(key: &OrderKey, part: &Object<'_>) -> Result<Verdict, Text> {
     };
     Ok(Verdict::Order(Box::new(OrderFacts {
         state,
+        other_amount,
         total_fee,
         transaction_id: content.text("transaction_id"),
         time_end: content.integer("time_end").filter(|time| *time > 0),

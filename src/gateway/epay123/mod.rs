@@ -228,7 +228,7 @@ fn order(key: &OrderKey, data: &Object<'_>, raw: Option<&RawValue>) -> Result<Ve
         return Err(super::other_order());
     }
     let total_fee = data.integer("amount");
-    super::same_amount(total_fee, key.total_fee)?;
+    let other_amount = super::same_amount(total_fee, key.total_fee).err();
     let state = match data.integer("state") {
         Some(0 | 1) => OrderState::Paying,
         Some(2) => OrderState::Paid,
@@ -243,6 +243,7 @@ fn order(key: &OrderKey, data: &Object<'_>, raw: Option<&RawValue>) -> Result<Ve
     }
     let message = data.text("errMsg").map(|words| super::printable(&words));
     Ok(Verdict::Order(Box::new(OrderFacts {
+        other_amount,
         total_fee,
         transaction_id: data
             .text("channelOrderNo")
