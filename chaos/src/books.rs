@@ -42,8 +42,8 @@ pub const RULES: [&str; 10] = [
 struct Row {
     state: String,
     late: bool,
-    recovered: bool,
-    reported: bool,
+    /// Listed by `pending_orders` until the register asks for it.
+    to_show: bool,
 }
 
 impl Books {
@@ -118,10 +118,8 @@ fn judge(told: &Told, row: Option<&Row>, entry: &Value, breach: &mut impl FnMut(
     if net > 0 && ended_unpaid {
         breach("reported failed, but charged");
     } else if net > 0 && denied {
-        // It came late: the register has been told since, or finds it in its list. A verdict that
-        // a bad disk could not keep was never the journal's, so there it is only recovered.
-        let listed = (row.late || row.recovered) && !row.reported;
-        if !listed && !told.verdicts.contains(&0) {
+        // It came late: the register has been told since, or finds it in its list.
+        if !row.to_show && !told.verdicts.contains(&0) {
             breach("late and silent");
         }
     }
@@ -180,14 +178,13 @@ fn judge_reverses(
 
 fn rows(journal: &Connection) -> BTreeMap<String, Row> {
     let mut query = journal
-        .prepare("SELECT out_trade_no, state, late, recovered, reported FROM orders")
+        .prepare("SELECT out_trade_no, state, late, to_show FROM orders")
         .unwrap();
     let rows = query.query_map([], |row| {
         let order = Row {
             state: row.get(1)?,
             late: row.get(2)?,
-            recovered: row.get(3)?,
-            reported: row.get(4)?,
+            to_show: row.get(3)?,
         };
         Ok((row.get(0)?, order))
     });
