@@ -91,7 +91,7 @@ pub(crate) fn cargo_test() -> Command {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["test", "--no-fail-fast"])
-        .env("RUST_TEST_THREADS", (4 * processors).to_string());
+        .env("RUST_TEST_THREADS", (8 * processors).to_string());
     cargo
 }
 
