@@ -423,7 +423,7 @@ impl Engine {
         let now = Instant::now();
         let mut inner = live.lock();
         let step = match heard {
-            None => inner.track.abandon_take_back(&self.rules, now),
+            None => inner.track.keep(&self.rules, now),
             // A register's query was the last in time, and the order is to be taken back: this
             // answer is no fresh one.
             Some(_) if task == Task::Query && inner.track.epoch() != epoch => {

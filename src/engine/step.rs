@@ -428,6 +428,16 @@ impl Track {
         self.poll_again(rules, now, None)
     }
 
+    /// It may not be taken back, because money of it goes back already: it is only asked about.
+    pub(crate) fn keep(&mut self, rules: &Rules, now: Instant) -> Step {
+        if self.order.state.is_final() {
+            return self.keep_watching(now);
+        }
+        self.stage = Stage::Reconcile;
+        self.tries = 0;
+        self.poll_again(rules, now, None)
+    }
+
     fn hear_pay(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
         let Answer { verdict, evidence } = match heard {
             Heard::Answer(answer) => answer,

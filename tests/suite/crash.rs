@@ -456,3 +456,35 @@ fn a_full_disk_refuses_before_anything_is_sent() {
     register.wait(&refused).expect(0);
     assert_eq!(shop.ledger(&refused)["charges"], 1);
 }
+
+/// A payment code is good for one payment, also for the next process. What the journal keeps for
+/// that is not the code, and goes when the order has ended.
+#[test]
+fn a_second_scan_is_known_after_a_restart() {
+    for gateway in Gateway::BOTH {
+        let shop = Shop::at(gateway, Options::default());
+        let register = shop.register();
+        let (first, second, paid) = (shop.number(), shop.number(), shop.number());
+        let open = code("002");
+        register.pay(&first, &open).expect(0);
+        register.pay(&paid, &code("000")).expect(0);
+        register.wait(&paid).expect(0);
+        shop.arrived(&first);
+        register.kill();
+        let register = shop.register();
+        let refused = register.pay(&second, &open).expect(-1);
+        assert!(refused.message().contains(&first), "{}", refused.message());
+        assert!(shop.ledger(&second).is_null());
+        register.fini();
+        let journal = shop.folder.0.join("register.journal");
+        let digests = rusqlite::Connection::open(&journal)
+            .unwrap()
+            .prepare("SELECT out_trade_no FROM orders WHERE code_hmac IS NOT NULL")
+            .unwrap()
+            .query_map([], |row| row.get::<_, String>(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>();
+        assert_eq!(digests, [first]);
+    }
+}
