@@ -502,9 +502,22 @@ fn parse_domains(common: &mut Fields, epay: bool) -> Result<Vec<String>, Text> {
                 ),
             ));
         }
-        domains.push(base);
+        domains.push(one_spelling(&base));
     }
     Ok(domains)
+}
+
+/// The same domain is always written the same: orders remember which one took them.
+fn one_spelling(base: &str) -> String {
+    let (scheme, rest) = base.split_once("://").unwrap_or(("https", base));
+    let (host, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix(port).unwrap_or(&host);
+    format!("{scheme}://{host}{path}")
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -638,6 +651,18 @@ fn route_address(domains: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_domain_has_one_spelling() {
+        for (given, kept) in [
+            ("https://Pay.QCloud.com:443", "https://pay.qcloud.com"),
+            ("https://h:8443/A/b", "https://h:8443/A/b"),
+            ("http://LOCALHOST:80", "http://localhost"),
+            ("https://[::1]:443/x", "https://[::1]/x"),
+        ] {
+            assert_eq!(super::one_spelling(given), kept);
+        }
+    }
+
     use super::*;
     use serde_json::{Value, json};
 

@@ -35,7 +35,8 @@ use crate::http::{Failover, Http, HttpRequest, HttpResponse, SendError};
 use crate::journal::{Accepted, Journal, StoredOrder, Ticket};
 use crate::lock;
 use crate::model::{
-    CodeKey, Marks, Order, OrderState, Origin, Payment, PendingOrder, Refunds, TradeType,
+    CodeKey, Marks, Order, OrderState, Origin, Payment, PendingOrder, RefundRequest, Refunds,
+    TradeType,
 };
 use crate::telemetry::{Monitor, Upload};
 use crate::text::{Text, text};
@@ -418,6 +419,7 @@ impl Engine {
             inner.busy = true;
             (inner.task, inner.track.epoch())
         };
+        let asked = Instant::now();
         let may_go = task != Task::TakeBack || self.may_take_back(live);
         let heard = may_go.then(|| self.exchange(live, task));
         let now = Instant::now();
@@ -429,7 +431,7 @@ impl Engine {
             Some(_) if task == Task::Query && inner.track.epoch() != epoch => {
                 inner.track.wait_for_the_gate(&self.rules, now)
             }
-            Some(heard) => inner.track.hear(task, heard, &self.rules, now),
+            Some(heard) => inner.track.hear(task, asked, heard, &self.rules, now),
         };
         inner.busy = false;
         self.follow(live, inner, &step);
@@ -463,11 +465,7 @@ impl Engine {
         if openly {
             key = key.of_any_kind();
         }
-        let call = Call::QueryOrder(&key);
-        match self.gateway.encode(&call) {
-            Ok(request) => self.send(&call, &request, Failover::Any, domain.as_deref()),
-            Err(reason) => Heard::NotSent(reason),
-        }
+        self.ask_first(&Call::QueryOrder(&key), Failover::Any, domain.as_deref())
     }
 
     /// Sends a payment: signed once, the same bytes every time. Where it may have arrived before, it
@@ -497,10 +495,8 @@ impl Engine {
         heard
     }
 
-    /// Tries the domains one after the other, as long as nothing was sent. Before one is tried, it
-    /// stands in the journal: only it can say later that there is no such payment.
     fn send_payment(&self, live: &Live, call: &Call<'_>, request: &HttpRequest) -> Heard {
-        let (written, again) = {
+        let (mut written, again) = {
             let inner = live.lock();
             (inner.track.origin.domain.clone(), inner.track.resending())
         };
@@ -508,19 +504,33 @@ impl Engine {
             (true, Some(domain)) => vec![domain.clone()],
             _ => self.http.candidates(),
         };
-        let mut written = written;
+        self.send_to_one(call, request, domains, |domain| {
+            if written.as_deref() != Some(domain) {
+                let noted = self.journal.record_domain(&live.key.trade_no, domain);
+                noted.wait()?;
+                written = Some(domain.to_owned());
+            }
+            live.lock().track.sending(domain, Instant::now());
+            Ok(())
+        })
+    }
+
+    /// Tries the domains one after the other, as long as nothing was sent. `note` has each of them
+    /// written down before it is tried: only the last one can say later that there is no such thing.
+    fn send_to_one(
+        &self,
+        call: &Call<'_>,
+        request: &HttpRequest,
+        domains: Vec<String>,
+        mut note: impl FnMut(&str) -> Result<(), Text>,
+    ) -> Heard {
         let mut heard = Heard::NotSent(text!("没有可用域名", "no domain"));
         let began = Instant::now();
         for domain in domains {
-            if written.as_ref() != Some(&domain) {
-                let noted = self.journal.record_domain(&live.key.trade_no, &domain);
-                if let Err(reason) = noted.wait() {
-                    heard = Heard::NotSent(reason);
-                    break;
-                }
-                written = Some(domain.clone());
+            if let Err(reason) = note(&domain) {
+                heard = Heard::NotSent(reason);
+                break;
             }
-            live.lock().track.sending(&domain, Instant::now());
             let answer = self.http.post_to(&domain, request);
             heard = self.judge(call, answer, began, &domain);
             if !matches!(heard, Heard::NotSent(_)) {
@@ -531,10 +541,31 @@ impl Engine {
         heard
     }
 
+    /// Sends a refund. Where one may have arrived before, this goes to that domain first.
+    fn exchange_refund(&self, refund: &RefundRequest, known: Option<&str>) -> Heard {
+        let call = Call::Refund(refund);
+        let request = match self.gateway.encode(&call) {
+            Ok(request) => request,
+            Err(reason) => return Heard::NotSent(reason),
+        };
+        let mut domains = self.http.candidates();
+        domains.sort_by_key(|domain| Some(domain.as_str()) != known);
+        self.send_to_one(&call, &request, domains, |domain| {
+            self.journal
+                .record_refund_domain(&refund.refund_no, domain)
+                .wait()
+        })
+    }
+
     /// Encodes, sends and judges a call.
     fn ask(&self, call: &Call<'_>, failover: Failover) -> Heard {
+        self.ask_first(call, failover, None)
+    }
+
+    /// The same, first of all to a certain domain.
+    fn ask_first(&self, call: &Call<'_>, failover: Failover, first: Option<&str>) -> Heard {
         match self.gateway.encode(call) {
-            Ok(request) => self.send(call, &request, failover, None),
+            Ok(request) => self.send(call, &request, failover, first),
             Err(reason) => Heard::NotSent(reason),
         }
     }
@@ -572,10 +603,13 @@ impl Engine {
     ) -> Heard {
         let heard = match answer {
             Ok(response) => {
-                if let Some(date_ms) = response.date_ms {
+                let answer = self.gateway.decode(call, &response);
+                if let Some(date_ms) = response.date_ms
+                    && answer.evidence.authenticated
+                {
                     *lock(&self.gateway_clock) = Some((date_ms, Instant::now()));
                 }
-                Heard::Answer(self.gateway.decode(call, &response))
+                Heard::Answer(answer)
             }
             Err(error) => Heard::from(error),
         };

@@ -190,14 +190,18 @@ pub(crate) struct Track {
     missing_at: Option<Instant>,
     /// Those of them that came when neither sending nor code could come to anything any more.
     gone: u32,
-    /// The only sending was refused because there is an order under this number.
-    number_used: bool,
     /// A query of an order that isn't proven ours was refused.
     query_refused: bool,
     /// A refusal that one more query has to confirm.
     refusal: Option<Text>,
     /// The gateway's words to the last reverse or close that it refused.
     take_back_refusal: Option<Text>,
+    /// A reverse or close of this order was sent, and its result isn't known.
+    take_back_lost: bool,
+    /// A QR code that came with the answer to a second sending: the order's, once that is ours.
+    unproven_code: Option<String>,
+    /// When what is heard was asked.
+    asked: Instant,
     tries: u32,
     /// Since when an order that was paid and then reversed has been called paid again.
     paid_again: Option<Instant>,
@@ -241,10 +245,12 @@ impl Track {
             missing: 0,
             missing_at: None,
             gone: 0,
-            number_used: false,
             query_refused: false,
             refusal: None,
             take_back_refusal: None,
+            take_back_lost: false,
+            unproven_code: None,
+            asked: now,
             tries: 0,
             paid_again: None,
             window_end: now,
@@ -343,6 +349,11 @@ impl Track {
         self.watch_until_ms
     }
 
+    /// A reverse or close of an earlier call, or process, has no result.
+    pub(crate) fn lost_a_take_back(&mut self) {
+        self.take_back_lost = true;
+    }
+
     /// What the gateway said to the reverse or close that it refused.
     pub(crate) fn take_back_refusal(&self) -> Option<&Text> {
         self.take_back_refusal.as_ref()
@@ -356,8 +367,16 @@ impl Track {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// What came of the exchange for `task`.
-    pub(crate) fn hear(&mut self, task: Task, heard: Heard, rules: &Rules, now: Instant) -> Step {
+    /// What came of the exchange for `task` that began at `asked`.
+    pub(crate) fn hear(
+        &mut self,
+        task: Task,
+        asked: Instant,
+        heard: Heard,
+        rules: &Rules,
+        now: Instant,
+    ) -> Step {
+        self.asked = asked;
         if let Heard::Answer(answer) = &heard {
             self.date(&answer.evidence, now);
         }
@@ -393,7 +412,8 @@ impl Track {
 
     /// The order was accepted when the gateway's clock said this.
     fn date(&mut self, evidence: &Evidence, now: Instant) {
-        if !self.accepted_here || self.origin.marks.made_ms.is_some() {
+        let dated = self.origin.marks.made_ms.is_some();
+        if !self.accepted_here || dated || !evidence.authenticated {
             return;
         }
         let since = i64::try_from(now.duration_since(self.accepted).as_millis()).unwrap_or(0);
@@ -452,7 +472,8 @@ impl Track {
         match verdict {
             Verdict::Order(facts) if facts.state != OrderState::NotFound => {
                 self.enter_window(rules, now);
-                self.origin.ours |= only && facts.other_amount.is_none();
+                let another = self.origin.marks.maker(&facts.marks) == Maker::Another;
+                self.origin.ours |= only && !another && facts.other_amount.is_none();
                 self.hear_order(*facts, evidence, rules, now)
             }
             Verdict::Reentry(description) if only => {
@@ -460,17 +481,20 @@ impl Track {
                 self.finish(OrderState::Reentry, &message, evidence, rules, now)
             }
             Verdict::Refused(description) if only => {
+                self.origin.ours = true;
                 self.refused(description, evidence, rules, now)
             }
             Verdict::AskAgain => {
                 self.seen = true;
                 self.origin.ours |= only;
-                self.query_now(rules, now)
+                let mut step = self.query_now(rules, now);
+                step.changed = true;
+                step
             }
             // Unsigned: one query has to confirm it.
             Verdict::RefusedUnsigned(description) if only => {
+                // Whose the order is that may be found all the same, only the order tells.
                 self.refusal = Some(description);
-                self.origin.ours = true;
                 self.found();
                 self.query_now(rules, now)
             }
@@ -480,8 +504,10 @@ impl Track {
             | Verdict::Reentry(_)
             | Verdict::RefusedUnsigned(_)
             | Verdict::Refused(_) => {
-                self.number_used = only;
-                self.query_now(rules, now)
+                self.origin.number_used = only;
+                let mut step = self.query_now(rules, now);
+                step.changed = only;
+                step
             }
             Verdict::Busy(reason) => self.sent_without_result(&reason, Some(BUSY_WAIT), rules, now),
             other => self.sent_without_result(&other.reason(), None, rules, now),
@@ -600,6 +626,9 @@ impl Track {
         };
         match (maker, facts.state) {
             (Maker::Another, _) => self.anothers(evidence, rules, now),
+            (Maker::Unproven, state) if self.origin.number_used && !state.is_unpaid() => {
+                self.anothers(evidence, rules, now)
+            }
             _ if let Some(reason) = &facts.other_amount => {
                 self.nothing_learnt(reason, None, rules, now)
             }
@@ -609,7 +638,10 @@ impl Track {
                 let void = self.order.state != OrderState::CodeReady;
                 self.not_found(void, evidence, rules, now)
             }
-            (Maker::Unproven, state) if !state.is_unpaid() => self.unproven(evidence, rules, now),
+            (Maker::Unproven, state) if !state.is_unpaid() => {
+                self.unproven_code = facts.code_url.or(self.unproven_code.take());
+                self.unproven(rules, now)
+            }
             _ => {
                 let proven = maker == Maker::Us && !self.origin.ours;
                 self.origin.ours |= proven;
@@ -636,7 +668,10 @@ impl Track {
             out_trade_no = %self.order.trade_no,
             "the order under this number was made by another register"
         );
-        if self.order.state.is_final() {
+        // The gateway has answered our own sending of a payment code: that stands against it, and
+        // nobody can tell.
+        let answered = self.origin.ours && self.trade_type == TradeType::MicroPay;
+        if answered || self.order.state.is_final() {
             return self.nothing_learnt(&reentry(), None, rules, now);
         }
         self.finish(OrderState::Reentry, &reentry(), evidence, rules, now)
@@ -644,17 +679,15 @@ impl Track {
 
     /// There is an order under this number, and nothing tells whose. It is not told as paid, its QR
     /// code is not shown, and it is not taken back.
-    fn unproven(&mut self, evidence: Evidence, rules: &Rules, now: Instant) -> Step {
-        if self.number_used {
-            return self.anothers(evidence, rules, now);
-        }
+    fn unproven(&mut self, rules: &Rules, now: Instant) -> Step {
         self.arrived();
         self.seen = true;
         let reason = text!(
             "网关有此单号的订单，但不能证明是本机的",
             "there is an order under this number, but nothing proves that it is this register's"
         );
-        if self.origin.provisional && self.order.state == OrderState::Failed {
+        // The gateway's signed refusal would have proven it ours.
+        if self.order.state == OrderState::Failed {
             return self.reopen(OrderState::Unknown, reason, rules, now);
         }
         let before = self.order.state;
@@ -763,12 +796,13 @@ impl Track {
         let apart = self
             .missing_at
             .or(self.last_pay)
-            .is_none_or(|last| now.duration_since(last) >= MISSING_GAP);
+            .is_none_or(|last| self.asked.saturating_duration_since(last) >= MISSING_GAP);
         let settled_at = self.settled_at(rules);
         if apart {
             self.missing = self.missing.saturating_add(1);
-            self.gone = self.gone.saturating_add(u32::from(now >= settled_at));
-            self.missing_at = Some(now);
+            let gone = self.asked >= settled_at;
+            self.gone = self.gone.saturating_add(u32::from(gone));
+            self.missing_at = Some(self.asked);
         }
         if self.missing >= 2
             && !self.seen
@@ -825,6 +859,14 @@ impl Track {
     }
 
     fn hear_take_back(&mut self, heard: Heard, rules: &Rules, now: Instant) -> Step {
+        self.take_back_lost |= matches!(
+            heard,
+            Heard::Lost(_)
+                | Heard::Answer(Answer {
+                    verdict: Verdict::Busy(_) | Verdict::Untrusted(_),
+                    ..
+                })
+        );
         let Stage::TakeBack(asker) = self.stage else {
             return self.poll_again(rules, now, None);
         };
@@ -835,7 +877,8 @@ impl Track {
                 verdict: Verdict::Refused(reason) | Verdict::RefusedUnsigned(reason),
                 ..
             }) => {
-                self.take_back_refusal = Some(reason);
+                // Of one that may be on its way it says nothing.
+                self.take_back_refusal = Some(reason).filter(|_| !self.take_back_lost);
                 Duration::ZERO
             }
             Heard::Answer(Answer {
@@ -871,8 +914,9 @@ impl Track {
         if before.is_unpaid() {
             self.under_way = !facts.state.is_final();
         }
-        // Whatever it says, the failure no longer stands on a missing order alone.
-        let provisional = std::mem::take(&mut self.origin.provisional);
+        // What is said for good takes the place of what was missing.
+        let provisional = self.origin.provisional;
+        self.origin.provisional &= facts.state.is_unpaid() && !rules.gateway.unpaid_is_final;
         let reopened = provisional && before == OrderState::Failed && !facts.state.is_final();
         if let Some(at) = self.confirm_at(facts.state, rules, now) {
             if self.stage == Stage::Rest {
@@ -898,7 +942,10 @@ impl Track {
             }
             self.order.transaction_id = facts.transaction_id.or(self.order.transaction_id.take());
             self.order.time_end = facts.time_end.or(self.order.time_end);
-            self.order.code_url = facts.code_url.or(self.order.code_url.take());
+            self.order.code_url = facts
+                .code_url
+                .or(self.order.code_url.take())
+                .or(self.unproven_code.take());
             self.order.total_fee = self.order.total_fee.or(facts.total_fee);
             // Thousands may be waiting: only a final answer's words are kept.
             self.order.content = facts.content.filter(|_| state.is_final());
@@ -936,12 +983,13 @@ impl Track {
         if !state.is_final() {
             let mut step = self.poll_again(rules, now, None);
             step.changed |= changed;
-            step.news |= state == OrderState::CodeReady && !had_code;
+            let has_code = self.order.code_url.is_some();
+            step.news |= state == OrderState::CodeReady && has_code && !had_code;
             return step;
         }
         if before.is_final() && state == before {
             let mut step = self.keep_watching(now);
-            step.changed |= provisional;
+            step.changed |= provisional && !self.origin.provisional;
             return step;
         }
         self.end(rules, now)
@@ -972,7 +1020,7 @@ impl Track {
             return Some(self.keep_watching(now));
         }
         let at = *self.paid_again.get_or_insert(now) + CONFIRM_WAIT;
-        if at <= now {
+        if at <= self.asked {
             self.paid_again = None;
             return None;
         }
@@ -989,13 +1037,15 @@ impl Track {
 
     /// When an "unpaid" that may be a channel's time-out has to be asked for again.
     fn confirm_at(&mut self, said: OrderState, rules: &Rules, now: Instant) -> Option<Instant> {
-        if rules.gateway.unpaid_is_final || !said.is_unpaid() || self.order.state.is_final() {
+        // What is known to be paid is not over by one answer either.
+        let over = self.order.state.is_final() && self.order.state != OrderState::Paid;
+        if rules.gateway.unpaid_is_final || !said.is_unpaid() || over {
             self.unpaid_since = None;
             return None;
         }
         let since = *self.unpaid_since.get_or_insert(now);
         let at = since + CONFIRM_WAIT;
-        Some(at).filter(|at| *at > now)
+        (at > self.asked).then(|| at.max(now))
     }
 
     /// Whether an order that is being taken back goes on being taken back.
@@ -1471,7 +1521,9 @@ mod tests {
             if task == Task::Pay {
                 self.track.sending(GATEWAY, self.now);
             }
-            let step = self.track.hear(task, heard, &self.rules, self.now);
+            let step = self
+                .track
+                .hear(task, self.now, heard, &self.rules, self.now);
             step.next
                 .map(|(at, task)| ((at - self.start).as_secs_f64(), task))
         }
@@ -1704,7 +1756,9 @@ mod tests {
         let mut life = failed();
         life.at(80.0);
         let paying = state(OrderState::Paying);
-        let step = life.track.hear(Task::Query, paying, &life.rules, life.now);
+        let step = life
+            .track
+            .hear(Task::Query, life.now, paying, &life.rules, life.now);
         assert!(step.news && step.changed && life.track.order.reopened);
         assert_eq!(life.state(), OrderState::Paying);
         life.at(90.0).hear(Task::Query, state(OrderState::Paid));
@@ -1947,9 +2001,13 @@ mod tests {
     fn that_an_order_was_seen_is_written_once() {
         let mut life = Life::new(TradeType::MicroPay, rules());
         let mut hear = |task| {
-            let step = life
-                .track
-                .hear(task, state(OrderState::Paying), &life.rules, life.now);
+            let step = life.track.hear(
+                task,
+                life.now,
+                state(OrderState::Paying),
+                &life.rules,
+                life.now,
+            );
             step.changed
         };
         assert!(hear(Task::Pay));
@@ -2102,7 +2160,8 @@ mod tests {
         life.track.sending(GATEWAY, life.now);
         life.at(8.0);
         let lost = Heard::Lost(reason());
-        life.track.hear(Task::Pay, lost, &life.rules, life.now);
+        life.track
+            .hear(Task::Pay, life.now, lost, &life.rules, life.now);
         let step = life.track.take_back(Asker::Register, &life.rules, life.now);
         let gate = life.start + Duration::from_secs(8 + 15);
         assert_eq!(step.next, Some((gate, Task::Query)));
@@ -2118,9 +2177,13 @@ mod tests {
         let Heard::Answer(paid) = state(OrderState::Paid) else {
             panic!("an answer");
         };
-        let step = life
-            .track
-            .hear(Task::Query, Heard::Answer(paid), &life.rules, life.now);
+        let step = life.track.hear(
+            Task::Query,
+            life.now,
+            Heard::Answer(paid),
+            &life.rules,
+            life.now,
+        );
         assert_eq!(step.next, Some((life.now, Task::TakeBack)));
         assert!(step.changed, "the journal hears of it before it is sent");
         assert_eq!(life.state(), OrderState::Unknown);

@@ -2,15 +2,15 @@
 //! thread, through the same state machine as everything else.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
 use super::recover::live_from;
-use super::step::{Asker, CONFIRM_WAIT, Heard, Task, Track, with_note};
-use super::{Engine, Live, Stopping, list};
+use super::step::{Asker, CONFIRM_WAIT, Heard, Step, Task, Track, with_note};
+use super::{Engine, Inner, Live, Stopping, list};
 use crate::config::Merchant;
 use crate::gateway::epay123;
 use crate::gateway::{Call, OrderFacts, OrderKey, RefundKey, Verdict};
@@ -224,6 +224,7 @@ impl Engine {
             }
             inner.track.epoch()
         };
+        let asked = Instant::now();
         let heard = self.ask_about(live);
         let (reason, refused, mut shown) = match &heard {
             Heard::NotSent(reason) | Heard::Lost(reason) => (Some(reason.clone()), false, None),
@@ -255,14 +256,14 @@ impl Engine {
             }
             let step = inner
                 .track
-                .hear(Task::Query, heard, &self.rules, Instant::now());
+                .hear(Task::Query, asked, heard, &self.rules, Instant::now());
             if !inner.track.at_rest() {
                 list(&mut orders, live);
             }
             drop(orders);
             let (in_doubt, ours) = (inner.track.in_doubt(), inner.track.origin.ours);
             let order = self.follow(live, inner, &step);
-            if in_doubt {
+            if in_doubt || !self.is_written(live) {
                 return undecided(&order);
             }
             // Of an order that may be another register's nothing is shown.
@@ -296,6 +297,16 @@ impl Engine {
             },
             Some(reason) => Outcome::because(order, reason),
         }
+    }
+
+    /// Waits until everything that is known of an order is in the journal; says whether it is.
+    fn is_written(&self, live: &Live) -> bool {
+        let deadline = Instant::now() + self.rules.request_timeout;
+        let mut inner = live.lock();
+        while inner.writing > 0 && Instant::now() < deadline && !self.is_stopping() {
+            inner = live.wait(inner, deadline);
+        }
+        inner.writing == 0
     }
 
     /// An order that neither engine nor journal knows: the gateway's word, and nothing kept. An
@@ -374,7 +385,7 @@ impl Engine {
             Ok(true) => {
                 self.cancels.fetch_add(1, Ordering::AcqRel);
                 match self.begin_take_back(&live.key.trade_no) {
-                    Ok(()) => self.take_back(&live, deadline),
+                    Ok(new) => self.take_back(&live, new, deadline),
                     Err(refused) => {
                         live.lock().busy = false;
                         live.changed.notify_all();
@@ -393,11 +404,11 @@ impl Engine {
         done
     }
 
-    /// Writes that an order is about to be taken back: no refund of it begins from now on. Refuses
-    /// where money of it goes back already.
-    fn begin_take_back(&self, trade_no: &str) -> Result<(), Error> {
+    /// Writes that an order is about to be taken back: no refund of it begins from now on. Says
+    /// whether that is new; refuses where money of it goes back already.
+    fn begin_take_back(&self, trade_no: &str) -> Result<bool, Error> {
         match self.journal.begin_take_back(trade_no).wait() {
-            Ok(BegunTakeBack::Send) => Ok(()),
+            Ok(BegunTakeBack::Send { new }) => Ok(new),
             Ok(BegunTakeBack::Refunded { refund_no, fee }) => Err(Error::refused(text!(
                 "订单 {trade_no} 已有退款（{refund_no} 等共 {fee} 分），不能撤单；剩余金额请用退款",
                 "order {trade_no} has refunds ({refund_no}, {fee} fen in all) and is not reversed; refund what is left"
@@ -409,7 +420,7 @@ impl Engine {
     /// The same for an order whose time is over.
     pub(super) fn may_take_back(&self, live: &Live) -> bool {
         match self.begin_take_back(&live.key.trade_no) {
-            Ok(()) => true,
+            Ok(_) => true,
             Err(error) => {
                 tracing::warn!(reason = %error.message, "not taken back");
                 false
@@ -499,6 +510,12 @@ impl Engine {
                         "the order was already refunded"
                     )));
                 }
+                OrderState::Reversed | OrderState::Closed if inner.track.in_doubt() => {
+                    return Err(Error::unknown(text!(
+                        "该订单撤单后又被称为已支付，正在核实；请再查询",
+                        "after its reverse the order is called paid again, which is being checked: query again"
+                    )));
+                }
                 OrderState::Reversed | OrderState::Closed => return Ok(false),
                 _ => {}
             }
@@ -514,23 +531,31 @@ impl Engine {
     }
 
     /// Runs the guarded reverse to its end, or to the deadline. The order is claimed.
-    fn take_back(self: &Arc<Self>, live: &Arc<Live>, deadline: Instant) -> Result<(), Error> {
+    fn take_back(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        new: bool,
+        deadline: Instant,
+    ) -> Result<(), Error> {
         let mut step = {
             let mut inner = live.lock();
+            if !new {
+                inner.track.lost_a_take_back();
+            }
             inner
                 .track
                 .take_back(Asker::Register, &self.rules, Instant::now())
         };
-        let mut sent = false;
+        // What an earlier call sent stays under way, whatever this one does.
+        let mut sent = !new;
         loop {
             let mut inner = live.lock();
             let due = step.next.filter(|_| inner.track.taking_back());
             let Some((at, task)) = due else {
-                inner.busy = false;
                 let refusal = inner.track.take_back_refusal().cloned();
                 let provisional = inner.track.origin.provisional;
-                let order = self.follow(live, inner, &step);
-                self.end_take_back(&order, sent && refusal.is_none());
+                let sent = sent && refusal.is_none();
+                let order = self.end_take_back(live, inner, &step, sent);
                 return taken_back(&order, provisional, self.reversible(live), refusal);
             };
             while Instant::now() < at && at <= deadline && !self.is_stopping() {
@@ -538,42 +563,65 @@ impl Engine {
             }
             if at > deadline || self.is_stopping() || Instant::now() > deadline {
                 let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
-                inner.busy = false;
                 let provisional = inner.track.origin.provisional;
-                let order = self.follow(live, inner, &abandoned);
-                self.end_take_back(&order, sent);
+                let order = self.end_take_back(live, inner, &abandoned, sent);
                 return taken_back(&order, provisional, self.reversible(live), None);
             }
             if task == Task::TakeBack && inner.unrecorded {
                 // Nothing is reversed that a restart would believe paid.
                 let abandoned = inner.track.abandon_take_back(&self.rules, Instant::now());
-                inner.busy = false;
-                let order = self.follow(live, inner, &abandoned);
-                self.end_take_back(&order, sent);
+                self.end_take_back(live, inner, &abandoned, sent);
                 return Err(Error::unknown(text!(
                     "流水库写入失败，没有撤单，请查询后再撤",
                     "the journal can't be written: nothing was reversed; query, then cancel again"
                 )));
             }
             drop(inner);
+            if task == Task::TakeBack
+                && let Err(refused) = self.begin_take_back(&live.key.trade_no)
+            {
+                // A refund has begun meanwhile.
+                let mut inner = live.lock();
+                let kept = inner.track.keep(&self.rules, Instant::now());
+                inner.busy = false;
+                self.follow(live, inner, &kept);
+                return Err(refused);
+            }
+            let asked = Instant::now();
             let heard = self.exchange(live, task);
             sent |= task == Task::TakeBack && !matches!(heard, Heard::NotSent(_));
             let mut inner = live.lock();
-            step = inner.track.hear(task, heard, &self.rules, Instant::now());
+            step = inner
+                .track
+                .hear(task, asked, heard, &self.rules, Instant::now());
             if inner.track.taking_back() && (step.changed || step.news) {
                 self.follow(live, inner, &step);
             }
         }
     }
 
-    /// Writes how taking an order back ended: it is proven, or nothing can come of it. Where it was
-    /// `sent` and its result isn't known, it stays under way.
-    fn end_take_back(&self, order: &Order, sent: bool) {
-        let done = matches!(order.state, OrderState::Reversed | OrderState::Closed);
-        if done || !sent {
-            // What the gateway knows is not lost with the note of it.
-            let _ = self.journal.end_take_back(&order.trade_no, done).wait();
+    /// Ends a register's reverse or close, and writes that nothing can come of it where it was not
+    /// `sent`. One that was sent and isn't proven stays under way.
+    fn end_take_back(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        inner: MutexGuard<'_, Inner>,
+        step: &Step,
+        sent: bool,
+    ) -> Order {
+        let over = !sent
+            && !matches!(
+                inner.track.order.state,
+                OrderState::Reversed | OrderState::Closed
+            );
+        drop(inner);
+        if over {
+            // While the order is still claimed: the next cancel's note is another one.
+            let _ = self.journal.forget_take_back(&live.key.trade_no).wait();
         }
+        let mut inner = live.lock();
+        inner.busy = false;
+        self.follow(live, inner, step)
     }
 
     /// Whether a paid order of this kind can be taken back, and not only refunded.
@@ -584,23 +632,28 @@ impl Engine {
     /// Asks for a refund. Blocks for at most three times the request timeout times the domains.
     pub(crate) fn refund(&self, asked: RefundAsked) -> Result<(), Error> {
         let known = self.known_order(&asked.trade_no)?;
-        if let Some(order) = &known {
-            check_refundable(order, &asked)?;
+        if let Some((order, ours)) = &known {
+            check_refundable(order, *ours, &asked)?;
         }
         let platform = asked
             .platform
-            .or_else(|| known.as_ref().and_then(|order| order.platform));
+            .or_else(|| known.and_then(|(order, _)| order.platform));
         let request = asked.on(platform);
-        let attempt = self.begin_refund(&request)?;
-        let asked = self.send_refund(&request, attempt);
+        let (attempt, domain) = self.begin_refund(&request)?;
+        let asked = self.send_refund(&request, attempt, domain.as_deref());
         self.renew_refunds(&request.trade_no);
         asked
     }
 
-    fn send_refund(&self, request: &RefundRequest, attempt: Option<i64>) -> Result<(), Error> {
+    fn send_refund(
+        &self,
+        request: &RefundRequest,
+        attempt: Option<i64>,
+        domain: Option<&str>,
+    ) -> Result<(), Error> {
         let before = self.sendings.last(&request.refund_no);
         self.sendings.note(&request.refund_no);
-        let answer = match self.ask(&Call::Refund(request), Failover::NotSent) {
+        let answer = match self.exchange_refund(request, domain) {
             Heard::Answer(answer) => answer,
             Heard::NotSent(reason) => {
                 if let Some(attempt) = attempt {
@@ -615,7 +668,7 @@ impl Engine {
             Verdict::Refund(refund) => {
                 // What the gateway knows is not lost with the note of it.
                 let _ = self.journal.record_refund(&refund).wait();
-                if refund.state == RefundState::Failed {
+                if matches!(refund.state, RefundState::Failed | RefundState::Closed) {
                     return Err(Error::refused(text!("退款失败", "the refund failed")));
                 }
                 Ok(())
@@ -635,15 +688,18 @@ impl Engine {
 
     /// Has the journal note a refund before it is sent: the same number never stands for two, and
     /// refunds and a reverse of one order exclude each other. Gives the number of the attempt when
-    /// nothing can have come of those before.
-    fn begin_refund(&self, request: &RefundRequest) -> Result<Option<i64>, Error> {
+    /// nothing can have come of those before, and the domain of the one before.
+    fn begin_refund(
+        &self,
+        request: &RefundRequest,
+    ) -> Result<(Option<i64>, Option<String>), Error> {
         let alone = self.rules.gateway.one_refund_at_a_time;
         let order = &request.trade_no;
         let mut asked_again = false;
         loop {
             let begun = self.journal.begin_refund(request, alone).wait();
             return match begun.map_err(Error::refused)? {
-                BegunRefund::Send { attempt } => Ok(attempt),
+                BegunRefund::Send { attempt, domain } => Ok((attempt, domain)),
                 BegunRefund::Taken {
                     trade_no,
                     refund_fee,
@@ -686,7 +742,11 @@ impl Engine {
     /// Whether a reverse whose result wasn't known has come to nothing: it was sent long ago, and
     /// the gateway says that the order is paid.
     fn reverse_came_to_nothing(&self, request: &RefundRequest) -> bool {
-        if !self.sendings.is_over(self.sendings.last(&request.trade_no)) {
+        let being_taken_back = self.find_live(&request.trade_no).is_some_and(|live| {
+            let inner = live.lock();
+            inner.busy || inner.track.taking_back()
+        });
+        if being_taken_back || !self.sendings.is_over(self.sendings.last(&request.trade_no)) {
             return false;
         }
         let key = OrderKey {
@@ -696,18 +756,22 @@ impl Engine {
             trade_type: None,
             total_fee: Some(request.total_fee),
         };
-        let paid = match self.ask(&Call::QueryOrder(&key), Failover::Any) {
+        let paid = || match self.ask(&Call::QueryOrder(&key), Failover::Any) {
             Heard::Answer(answer) => {
                 matches!(answer.verdict, Verdict::Order(facts)
                     if facts.state == OrderState::Paid && facts.other_amount.is_none())
             }
             Heard::NotSent(_) | Heard::Lost(_) => false,
         };
-        paid && self
-            .journal
-            .end_take_back(&request.trade_no, false)
-            .wait()
-            .is_ok()
+        // One answer may lag behind.
+        paid()
+            && self.pause_until(Instant::now() + CONFIRM_WAIT).is_ok()
+            && paid()
+            && self
+                .journal
+                .forget_take_back(&request.trade_no)
+                .wait()
+                .is_ok()
     }
 
     /// Notes that a refund was refused.
@@ -731,7 +795,8 @@ impl Engine {
         before: Option<Instant>,
     ) -> Result<(), Error> {
         let key = RefundKey::of(request);
-        let answer = match self.ask(&Call::QueryRefund(&key), Failover::Any) {
+        let (heard, took_it) = self.ask_about_refund(&key);
+        let answer = match heard {
             Heard::Answer(answer) => answer,
             Heard::NotSent(why) | Heard::Lost(why) => return Err(Error::unknown(why)),
         };
@@ -744,7 +809,9 @@ impl Engine {
                 }
             }
             // The sending before may be on its way for a while.
-            Verdict::NotFound if before.is_none_or(|sent| self.sendings.is_over(sent)) => {
+            Verdict::NotFound
+                if took_it && before.is_none_or(|sent| self.sendings.is_over(sent)) =>
+            {
                 Err(self.refused_refund(request, reason))
             }
             Verdict::NotFound => {
@@ -785,7 +852,9 @@ impl Engine {
         let refund_fee = stored.as_ref().map(|(_, fee)| *fee);
         let trade_no = trade_no.or(stored.map(|(trade_no, _)| trade_no));
         let platform = match (&trade_no, platform) {
-            (Some(trade_no), None) => self.known_order(trade_no)?.and_then(|order| order.platform),
+            (Some(trade_no), None) => self
+                .known_order(trade_no)?
+                .and_then(|(order, _)| order.platform),
             (_, platform) => platform,
         };
         let key = RefundKey {
@@ -794,7 +863,8 @@ impl Engine {
             platform,
             refund_fee,
         };
-        let answer = match self.ask(&Call::QueryRefund(&key), Failover::Any) {
+        let (heard, took_it) = self.ask_about_refund(&key);
+        let answer = match heard {
             Heard::Answer(answer) => answer,
             Heard::NotSent(reason) | Heard::Lost(reason) => return Err(Error::unknown(reason)),
         };
@@ -803,6 +873,7 @@ impl Engine {
                 let _ = self.journal.record_refund(&refund).wait();
                 Ok(*refund)
             }
+            Verdict::NotFound if !took_it => Err(Error::unknown(Verdict::NotFound.reason())),
             other => {
                 let sent = self.sendings.last(&key.refund_no);
                 if matches!(other, Verdict::NotFound) && self.sendings.is_over(sent) {
@@ -813,6 +884,20 @@ impl Engine {
         }
     }
 
+    /// Asks about a refund, first of all the domain that may have taken it; says whether the answer
+    /// is that one's, which alone can say that there is none.
+    fn ask_about_refund(&self, key: &RefundKey) -> (Heard, bool) {
+        let domain = self.journal.refund_domain(&key.refund_no).wait();
+        let domain = domain.ok().flatten();
+        let call = Call::QueryRefund(key);
+        let heard = self.ask_first(&call, Failover::Any, domain.as_deref());
+        let took_it = match (&heard, &domain) {
+            (Heard::Answer(answer), Some(domain)) => answer.evidence.domain == *domain,
+            _ => true,
+        };
+        (heard, took_it)
+    }
+
     /// Every refund of an order: the gateway's list, where it has one, and what else the journal
     /// knows.
     fn query_refunds(
@@ -821,7 +906,7 @@ impl Engine {
         platform: Option<Platform>,
     ) -> Result<Refunded, Error> {
         let known = self.known_order(&trade_no)?;
-        let platform = platform.or_else(|| known.and_then(|order| order.platform));
+        let platform = platform.or_else(|| known.and_then(|(order, _)| order.platform));
         let stored = || {
             self.journal
                 .refunds_of(&trade_no)
@@ -932,16 +1017,18 @@ impl Engine {
         answer.ok_or_else(not_offered)?.map_err(Error::internal)
     }
 
-    fn known_order(&self, trade_no: &str) -> Result<Option<Order>, Error> {
+    /// The order as this register knows it, and whether it is proven to be its own.
+    fn known_order(&self, trade_no: &str) -> Result<Option<(Order, bool)>, Error> {
         if let Some(live) = self.find_live(trade_no) {
-            return Ok(Some(live.lock().track.order.clone()));
+            let inner = live.lock();
+            return Ok(Some((inner.track.order.clone(), inner.track.origin.ours)));
         }
         let stored = self
             .journal
             .find_order(trade_no)
             .wait()
             .map_err(Error::internal)?;
-        Ok(stored.map(|stored| stored.order))
+        Ok(stored.map(|stored| (stored.order, stored.origin.ours)))
     }
 }
 
@@ -955,8 +1042,15 @@ fn not_answered(verdict: &Verdict) -> Error {
     }
 }
 
-/// An order that was never paid, or of another amount, is not refunded.
-fn check_refundable(order: &Order, asked: &RefundAsked) -> Result<(), Error> {
+/// An order that is or may be another register's, or of another amount, is not refunded.
+fn check_refundable(order: &Order, ours: bool, asked: &RefundAsked) -> Result<(), Error> {
+    if !order.state.is_final() && !ours {
+        let number = &order.trade_no;
+        return Err(Error::unknown(text!(
+            "订单 {number} 结果未知，不能证明是本机的订单，没有退款；请先查询该订单",
+            "the result of order {number} isn't known, and nothing proves that it is this register's: not refunded; query the order first"
+        )));
+    }
     if order.state == OrderState::Reentry {
         return Err(Error::refused(text!(
             "该单号属于另一笔支付，不能退款",

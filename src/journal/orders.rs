@@ -65,7 +65,7 @@ const COLUMNS: &str = "out_trade_no, trade_type, pay_platform, sub_pay_platform,
      order_content, evidence_source, evidence_authentic, evidence_time_ms, evidence_domain, \
      evidence_log_id, watch_until_ms, late, recovered, created_ms, final_ms, told, reopened, \
      reason, ours, domain, device_id, machine_no, mark, words_sha256, accepted_gateway_ms, \
-     time_expire, provisional, was_paid, reversed_at, \
+     time_expire, provisional, was_paid, reversed_at, number_used, \
      (SELECT coalesce(sum(refund_fee), 0) FROM refunds \
       WHERE refunds.out_trade_no = orders.out_trade_no \
           AND refunds.state IN ('processing', 'success', 'manual')), \
@@ -330,7 +330,7 @@ fn update(
              evidence_domain = ?11, evidence_log_id = ?12,
              final_ms = ?13, watch_until_ms = ?14, late = ?15, reopened = ?16,
              reason = ?17, ours = ?18, provisional = ?19, was_paid = ?20,
-             accepted_gateway_ms = ?21, reversed_at = ?22,
+             accepted_gateway_ms = ?21, reversed_at = ?22, number_used = ?23,
              code_hmac = CASE WHEN ?13 IS NULL THEN code_hmac END {told}
          WHERE out_trade_no = ?1",
     ))?
@@ -357,8 +357,20 @@ fn update(
         origin.was_paid,
         origin.marks.made_ms,
         origin.reversed_at,
-    ])
-    .map(drop)
+        origin.number_used,
+    ])?;
+    // What becomes of a reverse or close with the order.
+    let take_back = match order.state {
+        OrderState::Reversed | OrderState::Closed => {
+            "UPDATE take_backs SET state = 'done' WHERE out_trade_no = ?1"
+        }
+        // The customer has paid after all, and can get it back.
+        OrderState::Paid if order.late => "DELETE FROM take_backs WHERE out_trade_no = ?1",
+        _ => return Ok(()),
+    };
+    db.prepare_cached(take_back)?
+        .execute([&order.trade_no])
+        .map(drop)
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
@@ -399,8 +411,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
             reopened: row.get(24)?,
             reason: row.get(25)?,
             refunds: Some(Refunds {
-                fee: row.get(37)?,
-                unknown: row.get(38)?,
+                fee: row.get(38)?,
+                unknown: row.get(39)?,
             }),
             evidence,
             content: content.and_then(|content| RawValue::from_string(content).ok()),
@@ -433,6 +445,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
             provisional: row.get(34)?,
             was_paid: row.get(35)?,
             reversed_at: row.get(36)?,
+            number_used: row.get(37)?,
         },
     })
 }

@@ -12,6 +12,8 @@ pub(crate) enum BegunRefund {
     Send {
         /// Which attempt it is, when nothing can have come of those before.
         attempt: Option<i64>,
+        /// The domain that the attempt before went to.
+        domain: Option<String>,
     },
     /// The number stands for another refund, of this order and this many fen.
     Taken {
@@ -40,7 +42,10 @@ pub(crate) enum BegunRefund {
 /// What became of a reverse or close offered to the journal.
 pub(crate) enum BegunTakeBack {
     /// It may be sent.
-    Send,
+    Send {
+        /// None of this order was begun before and has no result.
+        new: bool,
+    },
     /// Money of the order goes back already, or has gone.
     Refunded {
         /// The number of such a refund.
@@ -49,6 +54,10 @@ pub(crate) enum BegunTakeBack {
         fee: i64,
     },
 }
+
+/// A refund under the same number: content, order, amount, domain, whether it is proven to have come
+/// to nothing, and when it was last sent.
+type KnownRefund = (Vec<u8>, String, i64, Option<String>, bool, i64);
 
 /// What isn't proven to have come to nothing.
 const STANDS: &str = "state NOT IN ('refused', 'failed', 'closed')";
@@ -62,9 +71,10 @@ impl Journal {
         let now = crate::clock::now_ms();
         self.submit(move |db| {
             let digest = request.content_digest();
-            let known: Option<(Vec<u8>, String, i64, bool, i64)> = db
+            let known: Option<KnownRefund> = db
                 .prepare_cached(
-                    "SELECT content_sha256, out_trade_no, refund_fee, state = 'refused', updated_ms
+                    "SELECT content_sha256, out_trade_no, refund_fee, domain,
+                         state IN ('refused', 'failed', 'closed'), updated_ms
                      FROM refunds WHERE out_refund_no = ?1",
                 )?
                 .query_row([&request.refund_no], |row| row.try_into())
@@ -97,17 +107,19 @@ impl Journal {
                     return Ok(excluded);
                 }
             }
-            if let Some((.., refused, updated)) = known {
+            if let Some((.., domain, nothing, updated)) = known {
                 // Every attempt has a time of its own.
                 let attempt = now.max(updated + 1);
                 db.prepare_cached(
                     "UPDATE refunds SET updated_ms = ?2,
-                         state = CASE state WHEN 'refused' THEN 'unknown' ELSE state END
+                         state = CASE WHEN state IN ('refused', 'failed', 'closed')
+                             THEN 'unknown' ELSE state END
                      WHERE out_refund_no = ?1",
                 )?
                 .execute(params![request.refund_no, attempt])?;
                 return Ok(BegunRefund::Send {
-                    attempt: refused.then_some(attempt),
+                    attempt: nothing.then_some(attempt),
+                    domain: domain.filter(|_| !nothing),
                 });
             }
             db.prepare_cached(
@@ -124,7 +136,10 @@ impl Journal {
                 digest,
                 now
             ])?;
-            Ok(BegunRefund::Send { attempt: Some(now) })
+            Ok(BegunRefund::Send {
+                attempt: Some(now),
+                domain: None,
+            })
         })
     }
 
@@ -237,26 +252,50 @@ impl Journal {
             if let Some(refund_no) = refund_no {
                 return Ok(BegunTakeBack::Refunded { refund_no, fee });
             }
-            db.prepare_cached(
-                "INSERT INTO take_backs VALUES (?1, 'under_way', ?2)
-                 ON CONFLICT (out_trade_no) DO UPDATE SET begun_ms = ?2
-                 WHERE state = 'under_way'",
-            )?
-            .execute(params![trade_no, now])?;
-            Ok(BegunTakeBack::Send)
+            let inserted = db
+                .prepare_cached(
+                    "INSERT INTO take_backs VALUES (?1, 'under_way', ?2)
+                     ON CONFLICT (out_trade_no) DO NOTHING",
+                )?
+                .execute(params![trade_no, now])?;
+            Ok(BegunTakeBack::Send { new: inserted > 0 })
         })
     }
 
-    /// Writes that a reverse or close is proven, or that nothing can come of it any more.
-    pub(crate) fn end_take_back(&self, trade_no: &str, done: bool) -> Ticket<()> {
+    /// Writes that nothing can come of a reverse or close any more.
+    pub(crate) fn forget_take_back(&self, trade_no: &str) -> Ticket<()> {
         let trade_no = trade_no.to_owned();
         self.submit(move |db| {
-            let statement = if done {
-                "UPDATE take_backs SET state = 'done' WHERE out_trade_no = ?1"
-            } else {
-                "DELETE FROM take_backs WHERE out_trade_no = ?1 AND state = 'under_way'"
-            };
-            db.prepare_cached(statement)?.execute([trade_no]).map(drop)
+            db.prepare_cached(
+                "DELETE FROM take_backs WHERE out_trade_no = ?1 AND state = 'under_way'",
+            )?
+            .execute([trade_no])
+            .map(drop)
+        })
+    }
+
+    /// Writes to which domain a refund goes now, before it does.
+    pub(crate) fn record_refund_domain(&self, refund_no: &str, domain: &str) -> Ticket<()> {
+        let (refund_no, domain) = (refund_no.to_owned(), domain.to_owned());
+        self.submit(move |db| {
+            db.prepare_cached(
+                "UPDATE refunds SET domain = ?2
+                 WHERE out_refund_no = ?1 AND domain IS NOT ?2",
+            )?
+            .execute([refund_no, domain])
+            .map(drop)
+        })
+    }
+
+    /// The domain that may have taken a refund.
+    pub(crate) fn refund_domain(&self, refund_no: &str) -> Ticket<Option<String>> {
+        let refund_no = refund_no.to_owned();
+        self.submit_unsynced(move |db| {
+            let domain = db
+                .prepare_cached("SELECT domain FROM refunds WHERE out_refund_no = ?1")?
+                .query_row([refund_no], |row| row.get(0))
+                .optional()?;
+            Ok(domain.flatten())
         })
     }
 }

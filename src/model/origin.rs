@@ -56,8 +56,10 @@ impl Marks {
 
     /// Device and machine: either may differ, only both together are the same.
     fn terminal(&self, answered: &Self) -> Option<bool> {
-        let device = same(&self.device_id, &answered.device_id);
-        let machine = same(&self.machine_no, &answered.machine_no);
+        // Who hands them back may write them its own way.
+        let plain = |text: &Option<String>| text.as_deref().map(|text| text.trim().to_lowercase());
+        let device = same(&plain(&self.device_id), &plain(&answered.device_id));
+        let machine = same(&plain(&self.machine_no), &plain(&answered.machine_no));
         match (device, machine) {
             (Some(false), _) | (_, Some(false)) => Some(false),
             (Some(true), Some(true)) => Some(true),
@@ -75,9 +77,12 @@ impl Marks {
         Some(words && !early)
     }
 
-    /// The mark that a payment code leaves, however much of it the gateway hands back.
+    /// The mark that a payment code leaves, where the gateway hands back at least its first two and
+    /// last four digits.
     pub(crate) fn of_code(code: &str) -> Option<String> {
-        Some(mask(code)).filter(|masked| masked.len() > "****".len())
+        let masked = mask(code);
+        let digits = masked.bytes().filter(u8::is_ascii_digit).count();
+        (digits == 6).then_some(masked)
     }
 }
 
@@ -103,6 +108,8 @@ pub(crate) struct Origin {
     pub was_paid: bool,
     /// When the end of a paid order was proven, in seconds since 1970 by the gateway's clock.
     pub reversed_at: Option<i64>,
+    /// Its only sending was refused because there is an order under its number.
+    pub number_used: bool,
 }
 
 #[cfg(test)]
@@ -241,6 +248,7 @@ mod tests {
         assert_eq!(whole, Marks::of_code("134520********7649"));
         assert_ne!(whole, Marks::of_code("134520273825387640"));
         assert_eq!(Marks::of_code("****"), None);
+        assert_eq!(Marks::of_code("**************7649"), None);
         assert_eq!(Marks::of_code(""), None);
     }
 }

@@ -190,7 +190,9 @@ fn table() -> (String, usize) {
         for (name, heard) in everything() {
             let mut outcomes: BTreeMap<Vec<Variant>, String> = BTreeMap::new();
             for (variant, mut life) in lives() {
-                let step = life.track.hear(start.task, heard(), &life.rules, life.now);
+                let step = life
+                    .track
+                    .hear(start.task, life.now, heard(), &life.rules, life.now);
                 let line = outcome(&life, &step);
                 cases += 1;
                 let same = outcomes
