@@ -541,15 +541,17 @@ impl Engine {
         heard
     }
 
-    /// Sends a refund. Where one may have arrived before, this goes to that domain first.
+    /// Sends a refund. Where it may have arrived before, it goes to that domain alone.
     fn exchange_refund(&self, refund: &RefundRequest, known: Option<&str>) -> Heard {
         let call = Call::Refund(refund);
         let request = match self.gateway.encode(&call) {
             Ok(request) => request,
             Err(reason) => return Heard::NotSent(reason),
         };
-        let mut domains = self.http.candidates();
-        domains.sort_by_key(|domain| Some(domain.as_str()) != known);
+        let domains = match known {
+            Some(domain) => vec![domain.to_owned()],
+            None => self.http.candidates(),
+        };
         self.send_to_one(&call, &request, domains, |domain| {
             self.journal
                 .record_refund_domain(&refund.refund_no, domain)
