@@ -630,7 +630,7 @@ fn a_refusal_of_a_second_reverse_proves_nothing_about_the_first() {
     let odd = Odd::start(Gateway::CloudPay);
     let till = Till::at(&[&odd])
         .common("reverse_after_ms", 500)
-        .common("request_timeout_ms", 1_000);
+        .common("request_timeout_ms", 3_000);
     let mut register = till.register();
     let number = paid(&odd, &register, |ask| match ask.what {
         What::Reverse if ask.nth == 1 => Answer::Cut,
