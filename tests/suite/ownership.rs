@@ -772,8 +772,12 @@ fn a_strangers_order_is_told_and_refunded_but_not_taken_back() {
 #[test]
 fn after_an_unsigned_refusal_an_order_without_a_mark_is_not_ours() {
     let odd = Odd::start(Gateway::Epay123);
-    let register = Till::at(&[&odd]).common("reverse_after_ms", 500).register();
+    let register = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 2_000)
+        .register();
     register.raw("set_callback", None, -1).expect(0);
+    let clock = crate::odd::clock(&odd, &register);
     let order = |words: &'static str, state, change: Change| {
         let number = number();
         let mut closed = false;
@@ -811,13 +815,24 @@ fn after_an_unsigned_refusal_an_order_without_a_mark_is_not_ours() {
         State::Paid,
         |_, shown| shown,
     );
-    let mut told = Told::default();
+    crate::odd::pass(&register, &clock, A_WHILE);
     for (case, number) in &unproven {
-        let reply = settled(&register, number, A_WHILE);
-        assert!([-2, -6].contains(&reply.code), "{case}: {}", reply.text());
-        let reply = register.query(number);
-        assert!([-2, -6].contains(&reply.code), "{case}: {}", reply.text());
-        let refused = cancel(&register, number);
+        for reply in [
+            settled(&register, number, Duration::ZERO),
+            register.query(number),
+        ] {
+            assert!([-2, -6].contains(&reply.code), "{case}: {}", reply.text());
+        }
+    }
+    let cancels = unproven.iter().map(|(case, number)| {
+        let request = json!({"out_trade_no": number}).to_string();
+        let cancel = register.begin("cancel_order", Some(request.as_bytes()), -1, 0);
+        (case, number, cancel)
+    });
+    let cancels: Vec<_> = cancels.collect();
+    let mut told = Told::default();
+    for (case, number, cancel) in cancels {
+        let refused = cancel.get();
         assert_ne!(refused.code, 0, "{case}");
         assert_eq!(odd.taken_back(number), 0, "{case}: {}", refused.message());
         assert!(!told.of(&register, number).contains(&0), "{case}");
