@@ -960,12 +960,11 @@ fn a_used_number_and_another_amount_are_a_reentry() {
 /// shown, and a machine in small letters.
 #[test]
 fn a_mark_may_come_back_masked_or_in_small_letters() {
-    let masked = |code: &str| format!("{}{}", "*".repeat(14), &code[14..]);
     let odd = Odd::start(Gateway::CloudPay);
     let register = Till::at(&[&odd])
         .trade("machine_no", "00-1A-2B-3C-4D-5E")
         .register();
-    let order = |answered: bool, change: Box<dyn Fn(&Ask, Shown) -> Shown + Send>| {
+    let order = |answered: bool, change: Change| {
         let number = number();
         odd.on(&number, move |ask| match ask.what {
             What::Pay if answered => ask.order(State::Paying).signed(),
@@ -976,58 +975,43 @@ fn a_mark_may_come_back_masked_or_in_small_letters() {
         register.pay(&number, &code("649")).expect(0);
         number
     };
-    let small = |ask: &Ask| {
-        let machine = ask_machine(ask).to_lowercase();
-        json!({"device_id": "till 7", "machine_no": machine})
-    };
-    let ours = [
-        (
-            "an answered payment, masked",
-            order(
-                true,
-                Box::new(move |ask, shown| {
-                    let code = masked(&ask_code(ask));
-                    shown.unmarked().set("/order_content/author_code", code)
-                }),
-            ),
-        ),
-        (
-            "all, masked",
-            order(
-                false,
-                Box::new(move |ask, shown| {
-                    shown.set("/order_content/author_code", masked(&ask_code(ask)))
-                }),
-            ),
-        ),
-        (
-            "all, in small letters",
-            order(
-                false,
-                Box::new(move |ask, shown| shown.set("/order_client", small(ask))),
-            ),
-        ),
-        (
-            "the machine alone, in small letters",
-            order(
-                false,
-                Box::new(move |ask, shown| shown.unmarked().set("/order_client", small(ask))),
-            ),
-        ),
-    ];
-    let theirs = order(
-        false,
-        Box::new(move |_, shown| {
-            let code = masked(OTHER_CODE);
+    let ours: [(&str, bool, Change); 4] = [
+        ("an answered payment, masked", true, |ask, shown| {
+            let code = masked(&ask_code(ask));
             shown.unmarked().set("/order_content/author_code", code)
         }),
-    );
+        ("all, masked", false, |ask, shown| {
+            let code = masked(&ask_code(ask));
+            shown.set("/order_content/author_code", code)
+        }),
+        ("all, in small letters", false, |ask, shown| {
+            shown.set("/order_client", in_small_letters(ask))
+        }),
+        ("the till alone, in small letters", false, |ask, shown| {
+            let client = in_small_letters(ask);
+            shown.unmarked().set("/order_client", client)
+        }),
+    ];
+    let ours = ours.map(|(case, answered, change)| (case, order(answered, change)));
+    let theirs = order(false, |_, shown| {
+        let code = masked(OTHER_CODE);
+        shown.unmarked().set("/order_content/author_code", code)
+    });
     let replies = ours.map(|(case, number)| (case, settled(&register, &number, A_WHILE)));
     for (case, reply) in &replies {
         assert_eq!(reply.code, 0, "{case}: {}", reply.text());
     }
     let reply = settled(&register, &theirs, A_WHILE);
     assert!([-2, -6].contains(&reply.code), "{}", reply.text());
+}
+
+/// A payment code of which only the last four digits can be read.
+fn masked(code: &str) -> String {
+    format!("{}{}", "*".repeat(14), &code[14..])
+}
+
+fn in_small_letters(ask: &Ask) -> Value {
+    json!({"device_id": "till 7", "machine_no": ask_machine(ask).to_lowercase()})
 }
 
 /// What a proxy in front of the gateway says of the time is not the gateway's clock.
