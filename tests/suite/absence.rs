@@ -693,3 +693,55 @@ fn a_watch_goes_on_while_the_payment_is_under_way() {
         assert_eq!(register.query(number).expect(0).json()["late"], true);
     }
 }
+
+/// An answer tells what was true when it was asked for: that the order was absent while its code
+/// lived proves nothing when it is heard after the code is dead.
+#[test]
+fn absence_that_was_asked_for_while_the_code_lived_fails_nothing() {
+    at_both(|gateway| {
+        let odd = Odd::start(gateway);
+        let register = Till::at(&[&odd])
+            .common("request_timeout_ms", 5_000)
+            .register();
+        register.raw("set_callback", None, -1).expect(0);
+        let time = clock(&odd, &register);
+        let number = number();
+        let mut slow = 0;
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay => Answer::Cut,
+            What::Query if ask.age < seconds(61) => ask.missing(),
+            What::Query if ask.age < Duration::from_millis(64_900) => {
+                // They are heard one after the other, when the code is dead.
+                let at = Duration::from_millis(65_300 + 1_700 * slow);
+                slow += 1;
+                let wait = at.saturating_sub(ask.age).min(Duration::from_millis(4_700));
+                Answer::Late(wait, Box::new(ask.missing()))
+            }
+            What::Query => ask.order(State::Paid).signed(),
+            _ => ask.done(),
+        });
+        let accepted = Instant::now();
+        register.pay(&number, &code("0")).expect(0);
+        let asked = [62_900, 64_500].map(|at| {
+            let left = Duration::from_millis(at).saturating_sub(accepted.elapsed());
+            pass(&register, &time, left);
+            let request = json!({"out_trade_no": number}).to_string();
+            register.begin("query_order", Some(request.as_bytes()), 16_384, 0)
+        });
+        for asked in asked {
+            let reply = asked.get();
+            let age = accepted.elapsed();
+            assert!(
+                [0, -2].contains(&reply.code),
+                "{gateway:?}, {age:?}: {}",
+                reply.text()
+            );
+        }
+        let reply = settled(&register, &number, seconds(20));
+        assert_eq!(reply.code, 0, "{gateway:?}: {}", reply.text());
+        assert_ne!(reply.json()["late"], true, "{gateway:?}");
+        let mut told = Told::default();
+        told.until(&register, &number, 0, A_WHILE);
+        assert_eq!(told.of(&register, &number), [0], "{gateway:?}");
+    });
+}

@@ -61,6 +61,8 @@ pub enum Answer {
     Cut,
     /// The first half of a body: the connection ends.
     Half(Value),
+    /// A proxy's 502, by a clock that is so many seconds ahead of the gateway's.
+    BadGateway(i64),
     /// Later.
     Late(Duration, Box<Answer>),
 }
@@ -262,38 +264,57 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
             Answer::Half(body) => {
                 let body = body.to_string();
                 let half = &body.as_bytes()[..body.len() / 2];
-                send(stream.get_mut(), shared.date(), body.len(), half)?;
+                send(stream.get_mut(), "200 OK", shared.date(), body.len(), half)?;
                 return stream.get_mut().sock.shutdown(Shutdown::Both);
+            }
+            Answer::BadGateway(ahead) => {
+                let date = date_line(shared.now_plus(ahead));
+                send(stream.get_mut(), "502 Bad Gateway", date, 5, b"proxy")?;
+                continue;
             }
             Answer::Cut | Answer::Late(..) => {
                 return stream.get_mut().sock.shutdown(Shutdown::Both);
             }
         };
-        send(stream.get_mut(), shared.date(), body.len(), &body)?;
+        send(stream.get_mut(), "200 OK", shared.date(), body.len(), &body)?;
     }
 }
 
-fn send(to: &mut impl Write, date: String, length: usize, body: &[u8]) -> io::Result<()> {
+fn send(
+    to: &mut impl Write,
+    status: &str,
+    date: String,
+    length: usize,
+    body: &[u8],
+) -> io::Result<()> {
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{date}\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{date}\
          content-length: {length}\r\n\r\n"
     );
     to.write_all(&[head.as_bytes(), body].concat())?;
     to.flush()
 }
 
+fn date_line(time: SystemTime) -> String {
+    format!("date: {}\r\n", httpdate::fmt_http_date(time))
+}
+
 impl Shared {
     /// The header that tells the gateway's clock.
     fn date(&self) -> String {
         if self.dated.load(Ordering::Relaxed) {
-            format!("date: {}\r\n", httpdate::fmt_http_date(self.now()))
+            date_line(self.now())
         } else {
             String::new()
         }
     }
 
     fn now(&self) -> SystemTime {
-        let ahead = self.ahead.load(Ordering::Relaxed);
+        self.now_plus(0)
+    }
+
+    fn now_plus(&self, seconds: i64) -> SystemTime {
+        let ahead = self.ahead.load(Ordering::Relaxed) + seconds;
         let by = Duration::from_secs(ahead.unsigned_abs());
         if ahead < 0 {
             SystemTime::now() - by

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::odd::{
-    Answer, Ask, OTHER_CODE, OTHER_MARK, Odd, Shown, State, Till, Told, What, cancel, number,
-    pending, settled, shown,
+    Answer, Ask, OTHER_CODE, OTHER_MARK, Odd, Refunding, Shown, State, Till, Told, What, cancel,
+    number, pending, settled, shown,
 };
 use crate::support::{Gateway, Register, alipay_code, code};
 
@@ -764,5 +764,326 @@ fn a_strangers_order_is_told_and_refunded_but_not_taken_back() {
                 register.call("refund", &refund).expect(0);
             }
         }
+    }
+}
+
+/// epay123 has many words for a number that is used. Whatever an unsigned refusal says, an order
+/// that is found under the number and shows no mark is neither told as paid nor closed.
+#[test]
+fn after_an_unsigned_refusal_an_order_without_a_mark_is_not_ours() {
+    let odd = Odd::start(Gateway::Epay123);
+    let register = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 2_000)
+        .register();
+    register.raw("set_callback", None, -1).expect(0);
+    let clock = crate::odd::clock(&odd, &register);
+    let order = |words: &'static str, state, change: Change| {
+        let number = number();
+        let mut closed = false;
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay => ask.unsigned(words),
+            What::Query if closed => change(ask, ask.order(State::Closed)).signed(),
+            What::Query => change(ask, ask.order(state)).signed(),
+            _ => {
+                closed = true;
+                ask.done()
+            }
+        });
+        register.pay(&number, &code("0")).expect(0);
+        number
+    };
+    // Another's goods, and nothing handed back.
+    let goods: Change = |ask, shown| {
+        shown
+            .set("/extParam", Value::Null)
+            .set("/subject", "coffee")
+            .set("/body", "coffee")
+            .set("/createdAt", ask.made_ms() - 60_000)
+    };
+    let mut unproven = Vec::new();
+    for words in ["商户订单号重复，请勿重复提交", "重复下单", "系统维护"] {
+        for state in [State::Paid, State::Paying] {
+            for change in [unmarked, goods] {
+                let number = order(words, state, change);
+                unproven.push((format!("{words}, {state:?}"), number));
+            }
+        }
+    }
+    let ours = order(
+        "商户订单号重复，请勿重复提交",
+        State::Paid,
+        |_, shown| shown,
+    );
+    crate::odd::pass(&register, &clock, A_WHILE);
+    for (case, number) in &unproven {
+        for reply in [
+            settled(&register, number, Duration::ZERO),
+            register.query(number),
+        ] {
+            assert!([-2, -6].contains(&reply.code), "{case}: {}", reply.text());
+        }
+    }
+    let cancels = unproven.iter().map(|(case, number)| {
+        let request = json!({"out_trade_no": number}).to_string();
+        let cancel = register.begin("cancel_order", Some(request.as_bytes()), -1, 0);
+        (case, number, cancel)
+    });
+    let cancels: Vec<_> = cancels.collect();
+    let mut told = Told::default();
+    for (case, number, cancel) in cancels {
+        let refused = cancel.get();
+        assert_ne!(refused.code, 0, "{case}");
+        assert_eq!(odd.taken_back(number), 0, "{case}: {}", refused.message());
+        assert!(!told.of(&register, number).contains(&0), "{case}");
+    }
+    settled(&register, &ours, A_WHILE).expect(0);
+    // What isn't found was refused, as fast as ever.
+    let refused = number();
+    odd.on(&refused, |ask| match ask.what {
+        What::Pay => ask.unsigned("余额不足"),
+        _ => ask.missing(),
+    });
+    register.pay(&refused, &code("0")).expect(0);
+    settled(&register, &refused, Duration::from_secs(5)).expect(-1);
+}
+
+/// An order that may be another register's isn't refunded: also after a restart.
+#[test]
+fn an_order_that_is_not_proven_ours_is_not_refunded() {
+    for gateway in Gateway::BOTH {
+        let odd = Odd::start(gateway);
+        let till = Till::at(&[&odd]);
+        let mut register = till.register();
+        let order = |change: Change| {
+            let number = number();
+            odd.on(&number, move |ask| match ask.what {
+                What::Pay => Answer::Cut,
+                What::Query => change(ask, ask.order(State::Paid)).signed(),
+                What::Refund => ask.refunding(ask.refund_fee(), Refunding::Success),
+                _ => ask.missing(),
+            });
+            register.pay(&number, &code("0")).expect(0);
+            number
+        };
+        let (unknown, theirs) = (order(unmarked), order(of_another));
+        settled(&register, &theirs, A_WHILE).expect(-6);
+        for _ in 0..2 {
+            register.query(&unknown).expect(-2);
+            for (number, codes) in [(&unknown, [-2, -2]), (&theirs, [-1, -6])] {
+                let request = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 100});
+                let refused = register.call("refund", &request);
+                assert!(
+                    codes.contains(&refused.code),
+                    "{gateway:?}: {}, {}",
+                    refused.code,
+                    refused.message()
+                );
+                assert_eq!(odd.count(What::Refund, number), 0, "{gateway:?}");
+            }
+            register.kill();
+            register = till.register();
+        }
+    }
+}
+
+/// What epay123 answered to the payment is known after a restart: that the number is used, or that
+/// the order was made.
+#[test]
+fn a_restart_remembers_what_epay123_answered_to_the_payment() {
+    let odd = Odd::start(Gateway::Epay123);
+    let till = Till::at(&[&odd]);
+    let register = till.register();
+    let answers = Arc::new(AtomicBool::new(false));
+    let order = |made: fn(&Ask) -> Answer| {
+        let number = number();
+        let asked = Arc::clone(&answers);
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay => made(ask),
+            What::Query if asked.load(Ordering::Relaxed) => {
+                ask.order(State::Paid).unmarked().signed()
+            }
+            What::Query => Answer::Cut,
+            _ => ask.done(),
+        });
+        register.pay(&number, &code("0")).expect(0);
+        number
+    };
+    let used = order(Ask::taken);
+    // Paid already, without an amount.
+    let ours = order(|ask| ask.order(State::Paid).signed());
+    for number in [&used, &ours] {
+        crate::support::until("questions without an answer", || {
+            (odd.count(What::Query, number) >= 2).then_some(())
+        });
+    }
+    register.kill();
+    answers.store(true, Ordering::Relaxed);
+    let register = till.register();
+    let replies = [&used, &ours].map(|number| settled(&register, number, A_WHILE));
+    let codes = replies.each_ref().map(|reply| reply.code);
+    assert_eq!(
+        codes,
+        [-6, 0],
+        "{}, {}",
+        replies[0].text(),
+        replies[1].text()
+    );
+    assert_ne!(cancel(&register, &used).code, 0);
+    assert_eq!(odd.taken_back(&used), 0);
+}
+
+/// The number is used, and what is found under it shows no mark: whatever its amount is, it is
+/// another's.
+#[test]
+fn a_used_number_and_another_amount_are_a_reentry() {
+    let odd = Odd::start(Gateway::Epay123);
+    let register = Till::at(&[&odd]).register();
+    let orders = [State::Paid, State::Paying].map(|state| {
+        let number = number();
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay => ask.taken(),
+            What::Query => ask.order(state).unmarked().set("/amount", 200).signed(),
+            _ => ask.done(),
+        });
+        register.pay(&number, &code("0")).expect(0);
+        number
+    });
+    for number in &orders {
+        let reply = settled(&register, number, A_WHILE);
+        assert_eq!(reply.code, -6, "{}", reply.text());
+        assert_eq!(odd.taken_back(number), 0);
+    }
+}
+
+/// Gateways write the same in other ways: a payment code of which only the last four digits are
+/// shown, and a machine in small letters.
+#[test]
+fn a_mark_may_come_back_masked_or_in_small_letters() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let register = Till::at(&[&odd])
+        .trade("machine_no", "00-1A-2B-3C-4D-5E")
+        .register();
+    let order = |answered: bool, change: Change| {
+        let number = number();
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay if answered => ask.order(State::Paying).signed(),
+            What::Pay => Answer::Cut,
+            What::Query => change(ask, ask.order(State::Paid)).signed(),
+            _ => ask.done(),
+        });
+        register.pay(&number, &code("649")).expect(0);
+        number
+    };
+    let ours: [(&str, bool, Change); 4] = [
+        ("an answered payment, masked", true, |ask, shown| {
+            let code = masked(&ask_code(ask));
+            shown.unmarked().set("/order_content/author_code", code)
+        }),
+        ("all, masked", false, |ask, shown| {
+            let code = masked(&ask_code(ask));
+            shown.set("/order_content/author_code", code)
+        }),
+        ("all, in small letters", false, |ask, shown| {
+            shown.set("/order_client", in_small_letters(ask))
+        }),
+        ("the till alone, in small letters", false, |ask, shown| {
+            let client = in_small_letters(ask);
+            shown.unmarked().set("/order_client", client)
+        }),
+    ];
+    let ours = ours.map(|(case, answered, change)| (case, order(answered, change)));
+    let theirs = order(false, |_, shown| {
+        let code = masked(OTHER_CODE);
+        shown.unmarked().set("/order_content/author_code", code)
+    });
+    let replies = ours.map(|(case, number)| (case, settled(&register, &number, A_WHILE)));
+    for (case, reply) in &replies {
+        assert_eq!(reply.code, 0, "{case}: {}", reply.text());
+    }
+    let reply = settled(&register, &theirs, A_WHILE);
+    assert!([-2, -6].contains(&reply.code), "{}", reply.text());
+}
+
+/// A payment code of which only the last four digits can be read.
+fn masked(code: &str) -> String {
+    format!("{}{}", "*".repeat(14), &code[14..])
+}
+
+fn in_small_letters(ask: &Ask) -> Value {
+    json!({"device_id": "till 7", "machine_no": ask_machine(ask).to_lowercase()})
+}
+
+/// What a proxy in front of the gateway says of the time is not the gateway's clock.
+#[test]
+fn a_proxys_clock_is_not_the_gateways() {
+    let odd = Odd::start(Gateway::Epay123);
+    let register = Till::at(&[&odd]).register();
+    let order = |proxy_ahead: i64, change: Change| {
+        let number = number();
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay => Answer::BadGateway(proxy_ahead),
+            What::Query => change(ask, ask.order(State::Paid)).signed(),
+            _ => ask.done(),
+        });
+        let payment = json!({"out_trade_no": number, "author_code": code("0"),
+            "total_fee": 100, "body": "tea", "attach": "shop 1"});
+        register.call("micro_pay", &payment).expect(0);
+        number
+    };
+    let ours = order(3_600, |_, shown| shown);
+    let theirs = order(-3_600, |ask, shown| {
+        shown.set("/createdAt", ask.made_ms() - 600_000)
+    });
+    let reply = settled(&register, &ours, A_WHILE);
+    assert_eq!(reply.code, 0, "{}", reply.text());
+    let reply = settled(&register, &theirs, A_WHILE);
+    assert!([-2, -6].contains(&reply.code), "{}", reply.text());
+}
+
+/// The answer to the second sending brings the QR code: it is shown, once, as soon as a query shows
+/// that the order is ours, and never when it doesn't.
+#[test]
+fn a_code_that_comes_with_the_second_answer_is_shown_when_the_order_is_ours() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let register = Till::at(&[&odd]).register();
+    register.raw("set_callback", None, -1).expect(0);
+    let clock = crate::odd::clock(&odd, &register);
+    let order = |change: Change| {
+        let number = number();
+        let mut made = false;
+        odd.on(&number, move |ask| match ask.what {
+            What::Pay if ask.nth == 1 => Answer::Cut,
+            What::Pay => {
+                made = true;
+                ask.order(State::Waiting).signed()
+            }
+            What::Query if made => {
+                let shown = ask.order(State::Waiting);
+                change(ask, shown.set("/order_content/code_url", Value::Null)).signed()
+            }
+            What::Query => ask.missing(),
+            _ => ask.done(),
+        });
+        register.scan(&number, None).expect(0);
+        number
+    };
+    let ours = order(|_, shown| shown);
+    let (theirs, unknown) = (order(of_another), order(unmarked));
+    let code = format!("weixin://wxpay/bizpayurl?pr={ours}");
+    let mut told = Told::default();
+    let reply = shown(&register, &ours, A_WHILE * 2);
+    assert_eq!(odd.count(What::Pay, &ours), 2);
+    assert_eq!(reply.code, -5, "{}", reply.text());
+    assert_eq!(reply.json()["code_url"], code);
+    let order = told.until(&register, &ours, -5, A_WHILE);
+    assert_eq!(order["code_url"], code);
+    crate::odd::pass(&register, &clock, A_WHILE);
+    assert_eq!(told.of(&register, &ours), [-5]);
+    for number in [&theirs, &unknown] {
+        let reply = register.query(number);
+        assert!([-2, -6].contains(&reply.code), "{}", reply.text());
+        assert!(!reply.text().contains("weixin://"), "{}", reply.text());
+        assert!(!told.of(&register, number).contains(&-5));
     }
 }

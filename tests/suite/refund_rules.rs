@@ -2,13 +2,14 @@
 //! the register can see them all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::odd::{
-    Answer, Ask, Odd, Reaction, Refunding, State, Till, What, cancel, number, settled, shown,
+    Answer, Ask, Odd, Reaction, Refunding, State, Till, What, cancel, clock, number, pass, settled,
+    shown,
 };
 use crate::support::{Gateway, Register, Reply, alipay_code, code};
 
@@ -50,8 +51,8 @@ fn accepts(ask: &Ask) -> Answer {
 
 /// Words that make a cashier refund under another number.
 #[track_caller]
-fn does_not_advise_another_number(reply: &Reply) {
-    let message = reply.message().to_lowercase();
+fn does_not_advise_another_number(message: &str) {
+    let message = message.to_lowercase();
     for words in [
         "another",
         "new number",
@@ -95,7 +96,7 @@ fn a_second_sending_that_is_refused_proves_nothing_about_the_first() {
                     _ => ask.done(),
                 });
                 let first = refund(&register, &number, &named(&number, "R"), 50);
-                does_not_advise_another_number(&first);
+                does_not_advise_another_number(&first.message());
                 assert!([-2, code].contains(&first.code), "{gateway:?}: {first:?}");
                 orders.push((format!("{gateway:?} {query_at} {why}"), number, code));
             }
@@ -107,7 +108,7 @@ fn a_second_sending_that_is_refused_proves_nothing_about_the_first() {
                 // A second answer that is lost needs no question: it may stay unknown.
                 let lost = case.ends_with("lost") && again.code == -2;
                 assert!(lost || again.code == *code, "{case}: {}", again.message());
-                does_not_advise_another_number(&again);
+                does_not_advise_another_number(&again.message());
             }
             register.kill();
             register = till.register();
@@ -576,4 +577,297 @@ fn an_alipay_order_that_was_refunded_in_full_is_refunded() {
         (&reply["refunded_fee"], &reply["refund_state"]),
         (&json!(100), &json!("full"))
     );
+}
+
+/// A refund that isn't made: refused, or its result isn't known, and nothing was sent.
+#[track_caller]
+fn is_not_refunded(odd: &Odd, register: &Register, order: &str, name: &str) {
+    let refused = refund(register, order, &named(order, name), 100);
+    assert!(
+        [-1, -2].contains(&refused.code),
+        "{}: {}",
+        refused.code,
+        refused.message()
+    );
+    assert_eq!(odd.count(What::Refund, order), 0, "{}", refused.message());
+}
+
+/// The first reverse was lost: it may have been done. A second cancel that doesn't come to sending
+/// anything takes nothing of that back.
+#[test]
+fn a_cancel_that_sends_nothing_makes_no_room_for_a_refund() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let till = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 1_000);
+    let mut register = till.register();
+    let number = number();
+    let mut silent = false;
+    odd.on(&number, move |ask| match ask.what {
+        What::Reverse => {
+            silent = true;
+            Answer::Cut
+        }
+        What::Query if silent => Answer::Cut,
+        What::Pay | What::Query => ask.order(State::Paid).signed(),
+        _ => accepts(ask),
+    });
+    register.pay(&number, &code("0")).expect(0);
+    settled(&register, &number, Duration::from_secs(9)).expect(0);
+    cancel(&register, &number).expect(-2);
+    is_not_refunded(&odd, &register, &number, "A");
+    for name in ["B", "C"] {
+        cancel(&register, &number).expect(-2);
+        is_not_refunded(&odd, &register, &number, name);
+        register.kill();
+        register = till.register();
+    }
+}
+
+/// The first reverse was lost, and the second one is refused: nobody knows what became of the first.
+#[test]
+fn a_refusal_of_a_second_reverse_proves_nothing_about_the_first() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let till = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 3_000);
+    let mut register = till.register();
+    let number = paid(&odd, &register, |ask| match ask.what {
+        What::Reverse if ask.nth == 1 => Answer::Cut,
+        What::Reverse => ask.refused("撤单处理中，请勿重复提交"),
+        _ => accepts(ask),
+    });
+    for name in ["A", "B"] {
+        cancel(&register, &number).expect(-2);
+        assert!(odd.count(What::Reverse, &number) >= 2);
+        is_not_refunded(&odd, &register, &number, name);
+        register.kill();
+        register = till.register();
+    }
+}
+
+/// A refund that has failed may be sent again under its number, and is then checked like a new one:
+/// what went back meanwhile counts.
+#[test]
+fn a_failed_refund_that_is_sent_again_is_checked_like_a_new_one() {
+    for gateway in Gateway::BOTH {
+        let odd = Odd::start(gateway);
+        let register = Till::at(&[&odd]).common("reverse_after_ms", 500).register();
+        let order = || {
+            let number = number();
+            let mut reversed = false;
+            odd.on(&number, move |ask| match ask.what {
+                What::Refund if ask.nth == 1 => ask.refunding(ask.refund_fee(), Refunding::Failed),
+                What::Refund => ask.refunding(ask.refund_fee(), Refunding::Success),
+                What::QueryRefund => ask.missing(),
+                What::Reverse => {
+                    reversed = true;
+                    ask.done()
+                }
+                _ if reversed => ask.order(State::Reversed).signed(),
+                _ => ask.order(State::Paid).signed(),
+            });
+            register.pay(&number, &code("0")).expect(0);
+            settled(&register, &number, Duration::from_secs(9)).expect(0);
+            refund(&register, &number, &named(&number, "R"), 100).expect(-1);
+            number
+        };
+        let again = |number: &str| refund(&register, number, &named(number, "R"), 100);
+        let alone = order();
+        again(&alone).expect(0);
+        assert_eq!(odd.count(What::Refund, &alone), 2, "{gateway:?}");
+        let refunded = order();
+        refund(&register, &refunded, &named(&refunded, "S"), 100).expect(0);
+        let reply = again(&refunded);
+        assert_eq!(odd.count(What::Refund, &refunded), 2, "{gateway:?}");
+        assert_eq!(reply.code, -1, "{gateway:?}: {}", reply.message());
+        if gateway == Gateway::CloudPay {
+            let reversed = order();
+            cancel(&register, &reversed).expect(0);
+            let reply = again(&reversed);
+            assert_eq!(odd.count(What::Refund, &reversed), 1);
+            assert_eq!(reply.code, -1, "{}", reply.message());
+        }
+    }
+}
+
+/// How long a test waits until what was sent before counts as over, with a request timeout of 1 s.
+const OVER: Duration = Duration::from_secs(68);
+
+/// More than a minute later, when what was sent before counts as over, money still goes back only
+/// once: scenarios that wait side by side.
+#[test]
+fn what_went_back_long_ago_does_not_go_back_again() {
+    std::thread::scope(|scope| {
+        scope.spawn(a_refund_beside_a_waiting_cancel);
+        for gateway in Gateway::BOTH {
+            scope.spawn(move || absence_of_a_refund_at_another_domain(gateway));
+        }
+        scope.spawn(a_reversed_alipay_order_after_a_kill);
+    });
+}
+
+/// Of a refund and a cancel that waits until it may reverse, at most one goes out, also in a
+/// process that is older than what it sent could be.
+fn a_refund_beside_a_waiting_cancel() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let register = Till::at(&[&odd])
+        .common("request_timeout_ms", 1_000)
+        .common("reverse_after_ms", 9_000)
+        .register();
+    let time = clock(&odd, &register);
+    pass(&register, &time, OVER);
+    // How long the cancel has waited when the refund is asked for.
+    let orders = [0, 2, 6].map(|after| {
+        let number = number();
+        let mut reversed = false;
+        odd.on(&number, move |ask| match ask.what {
+            What::Reverse => {
+                reversed = true;
+                ask.done()
+            }
+            What::Query if reversed => ask.order(State::Reversed).signed(),
+            What::Pay | What::Query => ask.order(State::Paid).signed(),
+            _ => accepts(ask),
+        });
+        register.pay(&number, &code("0")).expect(0);
+        (Duration::from_secs(after), number)
+    });
+    for (_, number) in &orders {
+        settled(&register, number, Duration::from_secs(9)).expect(0);
+    }
+    let cancels = orders.each_ref().map(|(_, number)| {
+        let request = json!({"out_trade_no": number}).to_string();
+        register.begin("cancel_order", Some(request.as_bytes()), -1, 0)
+    });
+    let mut waited = Duration::ZERO;
+    let refunds = orders.each_ref().map(|(after, number)| {
+        pass(&register, &time, *after - waited);
+        waited = *after;
+        refund(&register, number, &named(number, "R"), 100)
+    });
+    let cancels = cancels.map(|cancel| cancel.get());
+    for ((after, number), (refund, cancel)) in orders.iter().zip(refunds.iter().zip(&cancels)) {
+        let sent = [What::Refund, What::Reverse].map(|what| odd.count(what, number) > 0);
+        assert_ne!(
+            sent,
+            [true, true],
+            "both went out, the refund after {after:?}"
+        );
+        let done = [refund, cancel].map(|reply| reply.code == 0);
+        assert_eq!(done, sent, "{} {}", refund.message(), cancel.message());
+    }
+}
+
+/// A refund went to a domain that has gone since. That another one doesn't know it proves nothing.
+fn absence_of_a_refund_at_another_domain(gateway: Gateway) {
+    let taker = Odd::start(gateway);
+    let other = taker.sibling();
+    let register = Till::at(&[&taker, &other])
+        .common("request_timeout_ms", 1_000)
+        .register();
+    let order = || {
+        let number = paid(&taker, &register, |ask| match ask.what {
+            What::Refund => Answer::Cut,
+            _ => ask.missing(),
+        });
+        let first = named(&number, "R");
+        other.on(&number, move |ask| match ask.what {
+            What::Pay | What::Query => ask.order(State::Paid).signed(),
+            What::Refund if ask.refund == first => ask.refused("可退金额不足"),
+            What::Refund => ask.refunding(ask.refund_fee(), Refunding::Success),
+            _ => ask.missing(),
+        });
+        refund(&register, &number, &named(&number, "R"), 100).expect(-2);
+        number
+    };
+    let orders = [order(), order(), order()];
+    taker.go_away();
+    let time = clock(&other, &register);
+    pass(&register, &time, OVER);
+    let [queried, repeated, left] = &orders;
+    let ask = |number: &str| {
+        let asked = json!({"out_trade_no": number, "out_refund_no": named(number, "R")});
+        register.call("query_refund", &asked)
+    };
+    let again = |number: &str| refund(&register, number, &named(number, "R"), 100);
+    let replies = [
+        ("queried", ask(queried)),
+        ("repeated", again(repeated)),
+        ("queried, then repeated", again(queried)),
+        ("repeated, then queried", ask(repeated)),
+    ]
+    .map(|(case, reply)| (case, reply.code, reply.message()));
+    let seconds = [("queried", queried), ("repeated", repeated), ("left", left)];
+    let seconds = seconds.map(|(case, number)| {
+        let second = named(number, "S");
+        let reply = refund(&register, number, &second, 100);
+        let sent = other.heard(What::Refund, number);
+        let sent = sent
+            .iter()
+            .any(|heard| heard.content.to_string().contains(&second));
+        (case, reply.code, sent)
+    });
+    for (case, code, sent) in seconds {
+        let all = format!("{gateway:?}, {case}: {seconds:?}, {replies:?}");
+        assert!(code == -1 && !sent, "{all}");
+    }
+    for (case, code, words) in &replies {
+        assert!([-1, -2].contains(code), "{gateway:?}, {case}: {code}");
+        does_not_advise_another_number(words);
+    }
+}
+
+/// The register was killed before it heard that its reverse was done, and Alipay calls the order
+/// closed. It was paid and went back, whatever an answer that lags says.
+fn a_reversed_alipay_order_after_a_kill() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let till = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 1_000);
+    let register = till.register();
+    let order = || {
+        let (number, lags) = (number(), Arc::new(AtomicBool::new(false)));
+        let once = Arc::clone(&lags);
+        let mut reversed = false;
+        odd.on(&number, move |ask| match ask.what {
+            What::Reverse => {
+                reversed = true;
+                Answer::Late(Duration::from_secs(2), Box::new(Answer::Cut))
+            }
+            What::Query if reversed && !once.swap(false, Ordering::SeqCst) => {
+                ask.order(State::Closed).signed()
+            }
+            What::Pay | What::Query => ask.order(State::Paid).signed(),
+            _ => accepts(ask),
+        });
+        register.pay(&number, &alipay_code("0")).expect(0);
+        (number, lags)
+    };
+    let orders = [order(), order(), order()];
+    for (number, _) in &orders {
+        settled(&register, number, Duration::from_secs(9)).expect(0);
+        let request = json!({"out_trade_no": number}).to_string();
+        // Nobody hears how it ends.
+        drop(register.begin("cancel_order", Some(request.as_bytes()), -1, 0));
+    }
+    for (number, _) in &orders {
+        crate::support::until("the reverse", || {
+            (odd.count(What::Reverse, number) > 0).then_some(())
+        });
+    }
+    register.kill();
+    let register = till.register();
+    let time = clock(&odd, &register);
+    let [at_once, later, lagging] = orders.each_ref().map(|(number, _)| number);
+    is_not_refunded(&odd, &register, at_once, "A");
+    for (number, _) in &orders {
+        settled(&register, number, Duration::from_secs(9)).expect(-4);
+    }
+    is_not_refunded(&odd, &register, at_once, "B");
+    pass(&register, &time, OVER);
+    is_not_refunded(&odd, &register, at_once, "C");
+    is_not_refunded(&odd, &register, later, "A");
+    orders[2].1.store(true, Ordering::SeqCst);
+    is_not_refunded(&odd, &register, lagging, "A");
 }

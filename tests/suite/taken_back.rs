@@ -2,14 +2,14 @@
 //! that was paid is taken back unless the register asks for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::odd::{
-    Answer, Ask, Odd, Reaction, State, Till, Told, What, cancel, clock, number, pass, pending,
-    settled,
+    Answer, Ask, Odd, Reaction, Refunding, State, Till, Told, What, cancel, clock, number, pass,
+    pending, settled, shown,
 };
 use crate::support::{Gateway, Register, alipay_code, code};
 
@@ -278,4 +278,131 @@ fn a_reverse_without_proof_is_unknown() {
         let reply = register.call("query_order", &json!({"out_trade_no": number}));
         assert_eq!(reply.code, -2, "{}", reply.text());
     }
+}
+
+/// While a reversed order is called paid again nobody knows: a cancel doesn't say that it is done.
+#[test]
+fn a_cancel_of_a_reversed_order_in_doubt_is_unknown() {
+    let odd = Odd::start(Gateway::CloudPay);
+    let register = Till::at(&[&odd])
+        .common("reverse_after_ms", 500)
+        .common("request_timeout_ms", 2_000)
+        .register();
+    register.raw("set_callback", None, -1).expect(0);
+    let cases: [Afterwards; 2] = [
+        |ask, _| paid_without_time(ask),
+        |ask, _| ask.order(State::Paid).signed(),
+    ];
+    let orders = cases.map(|case| Reversed::begin(&odd, &register, &code("0"), case));
+    let mut told = Told::default();
+    for order in &orders {
+        register.query(&order.number).expect(-2);
+        cancel(&register, &order.number).expect(-2);
+    }
+    for order in &orders {
+        // It is money, and told.
+        let paid = told.until(&register, &order.number, 0, Duration::from_secs(40));
+        assert_eq!(paid["late"], true);
+    }
+}
+
+/// An order that was closed and then paid late is given back by a refund: also after a restart.
+#[test]
+fn a_closed_order_that_was_paid_late_is_refunded() {
+    for gateway in Gateway::BOTH {
+        let odd = Odd::start(gateway);
+        let till = Till::at(&[&odd]).common("reverse_after_ms", 500);
+        let register = till.register();
+        register.raw("set_callback", None, -1).expect(0);
+        let order = |qr: bool| {
+            // 0: open; 1: closed; 2: paid.
+            let (number, dial) = (number(), Arc::new(AtomicU8::new(0)));
+            let at = Arc::clone(&dial);
+            let open = if qr { State::Waiting } else { State::Paying };
+            odd.on(&number, move |ask| {
+                match (ask.what, at.load(Ordering::SeqCst)) {
+                    (What::Pay, _) | (What::Query, 0) => ask.order(open).signed(),
+                    (What::Query, 1) => ask.order(State::Closed).signed(),
+                    (What::Query, _) => ask.order(State::Paid).signed(),
+                    (What::Refund, _) => ask.refunding(ask.refund_fee(), Refunding::Processing),
+                    (What::QueryRefund, _) => ask.missing(),
+                    _ => {
+                        at.store(1, Ordering::SeqCst);
+                        ask.done()
+                    }
+                }
+            });
+            if qr {
+                register.scan(&number, None).expect(0);
+                shown(&register, &number, Duration::from_secs(9)).expect(-5);
+            } else {
+                register.pay(&number, &code("0")).expect(0);
+                crate::support::until("the first question", || {
+                    (odd.count(What::Query, &number) > 0).then_some(())
+                });
+            }
+            (number, dial)
+        };
+        // Cloud pay's micro_pay is reversed, not closed.
+        let qr = gateway == Gateway::CloudPay;
+        let orders = [order(qr), order(qr), order(true)];
+        let mut told = Told::default();
+        for (number, dial) in &orders {
+            cancel(&register, number).expect(0);
+            assert!(odd.taken_back(number) >= 1);
+            dial.store(2, Ordering::SeqCst);
+        }
+        for (number, _) in &orders {
+            let order = told.until(&register, number, 0, Duration::from_secs(40));
+            assert_eq!(order["late"], true, "{gateway:?}");
+        }
+        let refunded = |register: &Register, number: &str| {
+            let request = json!({"out_trade_no": number, "total_fee": 100, "refund_fee": 100});
+            let reply = register.call("refund", &request);
+            assert_eq!(reply.code, 0, "{gateway:?}: {}", reply.message());
+            assert_eq!(odd.count(What::Refund, number), 1, "{gateway:?}");
+            assert_ne!(cancel(register, number).code, 0, "{gateway:?}");
+        };
+        let [here, restarted, other] = &orders;
+        refunded(&register, &here.0);
+        refunded(&register, &other.0);
+        register.kill();
+        refunded(&till.register(), &restarted.0);
+    }
+}
+
+/// epay123's "closed" may be a channel's time-out, or an answer that lags: one of them doesn't undo
+/// a payment.
+#[test]
+fn one_closed_of_epay123_does_not_undo_a_payment() {
+    let odd = Odd::start(Gateway::Epay123);
+    let till = Till::at(&[&odd]);
+    let register = till.register();
+    register.raw("set_callback", None, -1).expect(0);
+    let (number, lags) = (number(), Arc::new(AtomicUsize::new(0)));
+    let left = Arc::clone(&lags);
+    odd.on(&number, move |ask| match ask.what {
+        What::Pay => ask.order(State::Paying).signed(),
+        What::Query => {
+            let once = left.swap(0, Ordering::SeqCst) == 1;
+            ask.order(if once { State::Closed } else { State::Paid })
+                .signed()
+        }
+        _ => ask.done(),
+    });
+    register.pay(&number, &code("0")).expect(0);
+    settled(&register, &number, Duration::from_secs(9)).expect(0);
+    let mut told = Told::default();
+    told.until(&register, &number, 0, Duration::from_secs(9));
+    let lag = |register: &Register| {
+        lags.store(1, Ordering::SeqCst);
+        let reply = register.query(&number);
+        assert!([0, -2].contains(&reply.code), "{}", reply.text());
+        register.query(&number).expect(0);
+        settled(register, &number, Duration::ZERO).expect(0);
+    };
+    lag(&register);
+    assert!(!told.of(&register, &number).contains(&-4));
+    register.kill();
+    lag(&till.register());
 }
