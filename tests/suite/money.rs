@@ -11,47 +11,45 @@ use crate::support::{Gateway, Register, Shop, alipay_code, code, until};
 /// another order or another amount proves nothing.
 #[test]
 fn paid_means_proven() {
-    for gateway in Gateway::BOTH {
-        paid_means_proven_at(gateway);
-    }
+    std::thread::scope(|scope| {
+        for gateway in Gateway::BOTH {
+            for fault in [
+                "bad_auth",
+                "no_auth",
+                "other_order",
+                "half_body",
+                "garbage",
+                "status_502",
+                "cut_after",
+                "busy_3",
+                "busy_103",
+            ] {
+                scope.spawn(move || paid_means_proven_at(gateway, fault));
+            }
+        }
+    });
 }
 
-fn paid_means_proven_at(gateway: Gateway) {
+fn paid_means_proven_at(gateway: Gateway, fault: &str) {
     let shop = Shop::at(gateway, Options::default()).common("micro_pay_query_order_interval", 1);
     let register = shop.register();
-    for faults in [
-        json!({"scope": "all", "bad_auth": 1.0}),
-        json!({"scope": "all", "no_auth": 1.0}),
-        json!({"scope": "all", "other_order": 1.0}),
-        json!({"scope": "all", "half_body": 1.0}),
-        json!({"scope": "all", "garbage": 1.0}),
-        json!({"scope": "all", "status_502": 1.0}),
-        json!({"scope": "all", "cut_after": 1.0}),
-        json!({"scope": "all", "busy_3": 1.0}),
-        json!({"scope": "all", "busy_103": 1.0}),
-    ] {
-        shop.control_post("faults", &faults);
-        let number = shop.number();
-        register.pay(&number, &code("000")).expect(0);
-        let reply = register.begin_wait(&number, Duration::from_secs(3)).get();
-        assert_eq!(reply.code, -2, "{faults}: {}", reply.text());
-        let reply = register.query(&number);
-        assert_eq!(reply.code, -2, "{faults}: {}", reply.text());
-        assert!(!reply.message().is_empty());
-        // When the gateway is well again, the truth comes out by itself.
-        shop.control_post("faults", &json!({}));
-        let reply = register.wait(&number);
-        let charges = shop.ledger(&number)["charges"].as_i64().unwrap_or(0);
-        // What never arrived is sent again where the gateway allows it.
-        let lost = gateway == Gateway::Epay123 && charges == 0;
-        assert_eq!(
-            reply.code,
-            if lost { -1 } else { 0 },
-            "{faults}: {}",
-            reply.text()
-        );
-        assert_eq!(charges, i64::from(!lost), "{faults}");
-    }
+    shop.control_post("faults", &json!({"scope": "all", fault: 1.0}));
+    let number = shop.number();
+    register.pay(&number, &code("000")).expect(0);
+    let reply = register.begin_wait(&number, Duration::from_secs(3)).get();
+    assert_eq!(reply.code, -2, "{fault}: {}", reply.text());
+    let reply = register.query(&number);
+    assert_eq!(reply.code, -2, "{fault}: {}", reply.text());
+    assert!(!reply.message().is_empty());
+    // When the gateway is well again, the truth comes out by itself.
+    shop.control_post("faults", &json!({}));
+    let reply = register.wait(&number);
+    let charges = shop.ledger(&number)["charges"].as_i64().unwrap_or(0);
+    // What never arrived is sent again where the gateway allows it.
+    let lost = gateway == Gateway::Epay123 && charges == 0;
+    let expected = if lost { -1 } else { 0 };
+    assert_eq!(reply.code, expected, "{fault}: {}", reply.text());
+    assert_eq!(charges, i64::from(!lost), "{fault}");
 }
 
 /// Invariant 3. The same call again is the same order; the number is never another's.

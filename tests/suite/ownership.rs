@@ -16,6 +16,15 @@ use crate::support::{Gateway, Register, alipay_code, code};
 /// Long enough for several polls.
 const A_WHILE: Duration = Duration::from_secs(9);
 
+/// At both gateways, side by side.
+fn at_both(test: fn(Gateway)) {
+    std::thread::scope(|scope| {
+        for gateway in Gateway::BOTH {
+            scope.spawn(move || test(gateway));
+        }
+    });
+}
+
 /// A change that makes an order another register's, or one that nobody knows the owner of.
 type Change = fn(&Ask, Shown) -> Shown;
 
@@ -206,7 +215,7 @@ fn one_mark_that_comes_back_makes_an_order_ours() {
 /// digits. What the register gives is sent as it is.
 #[test]
 fn a_payment_without_attach_carries_a_mark() {
-    for gateway in Gateway::BOTH {
+    at_both(|gateway| {
         let odd = Odd::start(gateway);
         let register = Till::at(&[&odd]).register();
         let sent = |attach: Option<&str>, code: String| {
@@ -241,18 +250,14 @@ fn a_payment_without_attach_carries_a_mark() {
             // Alipay has no place for it.
             assert_eq!(sent(None, alipay_code("0")), None);
         }
-    }
+    });
 }
 
 /// Without a mark nobody knows whose order it is: not told as paid, not shown, not taken back, and
 /// not failed either. That it is over without a charge may be told whosever it is.
 #[test]
 fn an_order_without_a_mark_is_neither_told_nor_taken_back() {
-    std::thread::scope(|scope| {
-        for gateway in Gateway::BOTH {
-            scope.spawn(move || without_a_mark_at(gateway));
-        }
-    });
+    at_both(without_a_mark_at);
 }
 
 fn without_a_mark_at(gateway: Gateway) {
@@ -440,7 +445,7 @@ fn without_the_gateways_clock_no_time_is_compared() {
 /// Another register's QR code is never shown here: whoever scans it pays there.
 #[test]
 fn the_qr_code_of_another_register_is_never_shown() {
-    for gateway in Gateway::BOTH {
+    at_both(|gateway| {
         let odd = Odd::start(gateway);
         let register = Till::at(&[&odd]).register();
         register.raw("set_callback", None, -1).expect(0);
@@ -482,14 +487,14 @@ fn the_qr_code_of_another_register_is_never_shown() {
             .expect(0)
             .text();
         assert!(!list.contains(code), "{list}");
-    }
+    });
 }
 
 /// What the next start finds under the number is judged by what was sent, as it stands in the
 /// journal, and not by what is configured now.
 #[test]
 fn a_restart_makes_no_other_registers_order_ours() {
-    for gateway in Gateway::BOTH {
+    at_both(|gateway| {
         let odd = Odd::start(gateway);
         let till = Till::at(&[&odd]);
         let register = till.register();
@@ -524,7 +529,7 @@ fn a_restart_makes_no_other_registers_order_ours() {
             assert_ne!(cancel(&register, number).code, 0);
             assert_eq!(odd.taken_back(number), 0);
         }
-    }
+    });
 }
 
 /// Two registers sent the same number, both were killed, and each comes back with the other's name:
@@ -585,7 +590,7 @@ fn registers_that_swap_their_names_keep_their_orders() {
 /// coming late.
 #[test]
 fn a_watch_does_not_take_another_registers_payment_for_a_late_one() {
-    for gateway in Gateway::BOTH {
+    at_both(|gateway| {
         let odd = Odd::start(gateway);
         let register = Till::at(&[&odd]).common("reverse_after_ms", 500).register();
         register.raw("set_callback", None, -1).expect(0);
@@ -628,13 +633,13 @@ fn a_watch_does_not_take_another_registers_payment_for_a_late_one() {
             cancel(&register, number);
             assert_eq!(odd.taken_back(number), 0, "{gateway:?}");
         }
-    }
+    });
 }
 
 /// `on_timeout: "reverse"` reverses what is proven ours, and nothing else.
 #[test]
 fn the_end_of_the_window_takes_back_only_what_is_ours() {
-    for gateway in Gateway::BOTH {
+    at_both(|gateway| {
         let odd = Odd::start(gateway);
         let register = Till::at(&[&odd])
             .common("on_timeout", "reverse")
@@ -679,7 +684,7 @@ fn the_end_of_the_window_takes_back_only_what_is_ours() {
         }
         settled(&register, &ours, A_WHILE * 2).expect(-4);
         assert!(odd.taken_back(&ours) >= 1);
-    }
+    });
 }
 
 /// The gateway's answer to the payment itself makes the order ours: nothing else has to come back.
