@@ -282,8 +282,11 @@ public:
         }));
     }
 
-    // Orders to look at after a crash or a power cut.
-    Reply pending_orders() const { return result(grown(report_size, cloud_pay_pending_orders)); }
+    // Orders to look at, all of them: what to show after a power cut, and now and then.
+    Reply pending_orders() const
+    {
+        return result(whole(grown(report_size, cloud_pay_pending_orders), cloud_pay_pending_orders));
+    }
 
     // A new order number.
     Reply next_trade_no() const { return result(filled(64, cloud_pay_next_trade_no)); }

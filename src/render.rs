@@ -210,6 +210,8 @@ pub(crate) fn pending(orders: &[PendingOrder], style: Style, room: usize) -> Vec
     #[derive(Serialize)]
     struct List<'a> {
         total_count: usize,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        shortened: bool,
         orders: &'a [Entry<'a>],
     }
     let entries: Vec<Entry<'_>> = orders
@@ -223,6 +225,7 @@ pub(crate) fn pending(orders: &[PendingOrder], style: Style, room: usize) -> Vec
     let list = |count: usize| {
         style.json(&List {
             total_count: orders.len(),
+            shortened: count < entries.len(),
             orders: entries.get(..count).unwrap_or_default(),
         })
     };

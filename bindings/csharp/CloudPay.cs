@@ -310,11 +310,16 @@ namespace CloudPay
             return Grow((answer, length) => Native.cloud_pay_notify_reply(status, text, answer, length), 4096, false);
         }
 
-        /// <summary>What to look at after a start: orders without a final result, and those that ended without the register
-        /// having heard of it. No network.</summary>
+        /// <summary>The orders to look at, all of them: without a final result, ended without the register having heard of
+        /// it, paid late, reopened, or with a refund without a result. No network.</summary>
         public Reply PendingOrders()
         {
-            return Grow(Native.cloud_pay_pending_orders, 4096, false);
+            for (int size = 4096; ; size *= 4)
+            {
+                Reply reply = Grow(Native.cloud_pay_pending_orders, size, false);
+                if (!reply.Json.Contains("\"shortened\":true") || size >= LargestSize)
+                    return reply;
+            }
         }
 
         /// <summary>A new order number, unique across registers.</summary>

@@ -244,7 +244,8 @@ pub unsafe extern "C" fn cloud_pay_close_order(req: *const c_char) -> c_int {
 /// of a repeated call, is confirmed by a query), and once more after a reverse without a result.
 /// Refused here, before anything is sent: a number that stands for another refund, more than is
 /// left of the order (refunds without a result count), an order that was or is being reversed.
-/// Source: cloud-pay HTTPS API, /cpay/refund, signed with `private_key` when there is one; Jeepay, /api/refund/refundOrder.
+/// Source: cloud-pay HTTPS API, /cpay/refund, signed with `private_key` when there is one; Jeepay,
+/// /api/refund/refundOrder.
 ///
 /// # Safety
 /// `req` is NULL or NUL-terminated.
@@ -385,11 +386,12 @@ pub(super) fn set_callback(
 /// Orders that the register should look at: what to show after a power cut, and now and then.
 ///
 /// @param out Receives {"total_count":n,"orders":[…]}: order JSONs without `order_content`, oldest
-///   first, as many as fit. Each has `why`: "unknown" (no final result yet), "untold" (it ended and
-///   the register hasn't heard of it), "late" (paid after it was told as ended), "reopened" (told
-///   as failed, and found under way after that), "refund_open" (a refund of it has no result); and
-///   `since_ms`, milliseconds since 1970. An order leaves the list when the register has queried its
-///   final state; that its callback was called is not enough.
+///   first, as many as fit, with `"shortened":true` when there are more. Each has `why`:
+///   "unknown" (no final result yet), "untold" (it ended and the register hasn't heard of it),
+///   "late" (paid after it was told as ended), "reopened" (told as failed, and found under way
+///   after that), "refund_open" (a refund of it has no result); and `since_ms`, milliseconds since
+///   1970. An order leaves the list when the register has queried its final state; that its
+///   callback was called is not enough.
 /// @param length Its size in bytes; about 500 for each order.
 /// @return 0; -3 error; -8 when not even the empty list fits: the message names the size.
 ///
