@@ -58,6 +58,11 @@ struct OrderJson<'a> {
     order_content: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pay_mch_key: Option<&'a RawValue>,
+    /// Of pending orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_ms: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -83,6 +88,11 @@ struct RefundJson<'a> {
     evidence: EvidenceJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refund_order_content: Option<&'a RawValue>,
+    /// Of an order's refunds, all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunds: Option<Vec<RefundJson<'a>>>,
 }
 
 fn evidence_json(evidence: &Evidence) -> EvidenceJson<'_> {
@@ -114,6 +124,8 @@ fn order_json(order: &Order) -> OrderJson<'_> {
         evidence: order.evidence.as_ref().map(evidence_json),
         order_content: order.content.as_deref(),
         pay_mch_key: order.mch_key.as_deref(),
+        why: None,
+        since_ms: None,
     }
 }
 
@@ -163,13 +175,6 @@ fn without_detail(content: &RawValue) -> Option<Box<RawValue>> {
 /// refund only finds its keys beside the list: those of the one with the order's number, or of the
 /// last.
 pub(crate) fn refunded(refunded: &Refunded, style: Style) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct List<'a> {
-        #[serde(flatten)]
-        one: Option<RefundJson<'a>>,
-        total_count: usize,
-        refunds: Vec<RefundJson<'a>>,
-    }
     match refunded {
         Refunded::One(refund) => style.json(&refund_json(refund)),
         Refunded::All(trade_no, refunds) => {
@@ -177,11 +182,16 @@ pub(crate) fn refunded(refunded: &Refunded, style: Style) -> Vec<u8> {
                 .iter()
                 .find(|refund| refund.refund_no == *trade_no)
                 .or(refunds.last());
-            style.json(&List {
-                one: one.map(refund_json),
-                total_count: refunds.len(),
-                refunds: refunds.iter().map(refund_json).collect(),
-            })
+            match one {
+                Some(one) => style.json(&RefundJson {
+                    total_count: Some(refunds.len()),
+                    refunds: Some(refunds.iter().map(refund_json).collect()),
+                    ..refund_json(one)
+                }),
+                None => style
+                    .charset
+                    .encode_json(r#"{"total_count":0,"refunds":[]}"#, style.ascii),
+            }
         }
     }
 }
@@ -195,31 +205,26 @@ fn refund_json(refund: &Refund) -> RefundJson<'_> {
         refund_fee: refund.refund_fee,
         evidence: evidence_json(&refund.evidence),
         refund_order_content: refund.content.as_deref(),
+        total_count: None,
+        refunds: None,
     }
 }
 
 /// The list of pending_orders: as many as fit into `room` bytes, oldest first.
 pub(crate) fn pending(orders: &[PendingOrder], style: Style, room: usize) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Entry<'a> {
-        #[serde(flatten)]
-        order: OrderJson<'a>,
-        why: &'static str,
-        since_ms: i64,
-    }
-    #[derive(Serialize)]
     struct List<'a> {
         total_count: usize,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         shortened: bool,
-        orders: &'a [Entry<'a>],
+        orders: &'a [OrderJson<'a>],
     }
-    let entries: Vec<Entry<'_>> = orders
+    let entries: Vec<OrderJson<'_>> = orders
         .iter()
-        .map(|pending| Entry {
-            order: order_json(&pending.order),
-            why: pending.why,
-            since_ms: pending.since_ms,
+        .map(|pending| OrderJson {
+            why: Some(pending.why),
+            since_ms: Some(pending.since_ms),
+            ..order_json(&pending.order)
         })
         .collect();
     let list = |count: usize| {

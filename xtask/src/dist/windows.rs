@@ -80,7 +80,8 @@ impl Platform {
             .args(["rustc", "--package", "cloudpay", "--lib"])
             // Alone: together with an rlib there is no link-time optimisation.
             .args(["--crate-type", "cdylib", "--profile", "small"])
-            .args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features="])
+            .args(["-Zbuild-std=std,panic_unwind"])
+            .args(["-Zbuild-std-features=optimize_for_size"])
             .args(["--target", self.target, "--target-dir"])
             .arg(&folder)
             .env("RUSTC", compiler)
