@@ -241,9 +241,10 @@ int CLOUDPAY_CDECL cloud_pay_scan_code_pay(const char *req);
 //   an error; -4 refunded, reversed or closed; -5 QR code ready, `code_url`; -6 re-entry: the
 //   number belongs to another payment, never cancel it; -7 no such order; -8 buffer.
 //
-// Synchronous: at most `request_timeout_ms` for each domain; at once while the payment is being
-// sent. An order that only an epay123 gateway knows, and calls unpaid, is asked for again after
-// 5 s. Source: cloud-pay HTTPS API, /cpay/query_order; Jeepay, /api/pay/query.
+// Synchronous: at most `request_timeout_ms` for each domain, and as long once more where a slow
+// disk has to keep the result first; at once while the payment is being sent. An order that only
+// an epay123 gateway knows, and calls unpaid, is asked for again after 5 s. Source: cloud-pay HTTPS
+// API, /cpay/query_order; Jeepay, /api/pay/query.
 //
 // # Safety
 // `req` is NULL or NUL-terminated; `order` is NULL or points to `length` writable bytes.
@@ -309,7 +310,8 @@ int CLOUDPAY_CDECL cloud_pay_close_order(const char *req);
 //   same call again, with the same number, is safe; another number is not. -3 error.
 //
 // Synchronous: at most `request_timeout_ms` for each domain, twice (an unsigned refusal, and one
-// of a repeated call, is confirmed by a query), and once more after a reverse without a result.
+// of a repeated call, is confirmed by a query); after a reverse without a result two queries, 5 s
+// apart, come before that.
 // Refused here, before anything is sent: a number that stands for another refund, more than is
 // left of the order (refunds without a result count), an order that was or is being reversed.
 // Source: cloud-pay HTTPS API, /cpay/refund, signed with `private_key` when there is one; Jeepay,

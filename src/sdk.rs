@@ -272,7 +272,8 @@ impl Sdk {
         })
     }
 
-    /// Asks for a refund. Blocks for at most twice the request timeout times the domains.
+    /// Asks for a refund. Blocks for at most twice the request timeout times the domains; after a
+    /// reverse without a result for four times that and 5 s.
     ///
     /// # Errors
     /// -1 refused, -2 unknown: the same call again is safe.

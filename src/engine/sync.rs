@@ -580,7 +580,7 @@ impl Engine {
             if task == Task::TakeBack
                 && let Err(refused) = self.begin_take_back(&live.key.trade_no)
             {
-                // A refund has begun meanwhile.
+                // A refund has begun meanwhile, or the journal can't say that none has.
                 let mut inner = live.lock();
                 let kept = inner.track.keep(&self.rules, Instant::now());
                 inner.busy = false;
@@ -629,7 +629,8 @@ impl Engine {
         live.key.trade_type == Some(TradeType::MicroPay) && self.rules.gateway.reverses
     }
 
-    /// Asks for a refund. Blocks for at most three times the request timeout times the domains.
+    /// Asks for a refund. Blocks for at most twice the request timeout times the domains; after a
+    /// reverse without a result for four times that and 5 s.
     pub(crate) fn refund(&self, asked: RefundAsked) -> Result<(), Error> {
         let known = self.known_order(&asked.trade_no)?;
         if let Some((order, ours)) = &known {
