@@ -35,6 +35,15 @@ fn generate() -> Result<String, String> {
             "\nconst char *CLOUDPAY_CDECL cloud_pay_",
         )
         .replace("typedef void (*", "typedef void (CLOUDPAY_CDECL *");
+    // What reads the header, here and in the tests, takes a declaration for one line.
+    if let Some(cut) = header
+        .lines()
+        .find(|line| is_function(line) && !line.ends_with(");"))
+    {
+        return Err(format!(
+            "cbindgen breaks `{cut}` into lines: a line of its comment has over 100 characters"
+        ));
+    }
     header = header.replace("@STDCALL_NAMES@\n", &stdcall_names(&header));
     // What cbindgen leaves out leaves its blank line behind.
     while header.contains("\n\n\n") {
@@ -43,16 +52,18 @@ fn generate() -> Result<String, String> {
     Ok(header)
 }
 
+fn is_function(line: &str) -> bool {
+    ["int CLOUDPAY_", "const char *CLOUDPAY_"]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
 /// The `_std` names: every function once more, in the calling convention of VB6, PowerBuilder
 /// and Delphi.
 fn stdcall_names(header: &str) -> String {
     header
         .lines()
-        .filter(|line| {
-            ["int CLOUDPAY_", "const char *CLOUDPAY_"]
-                .iter()
-                .any(|start| line.starts_with(start))
-        })
+        .filter(|line| is_function(line))
         .filter_map(|line| line.split_once('('))
         .map(|(start, arguments)| {
             let start = start.replace("CLOUDPAY_CDECL", "CLOUDPAY_STDCALL");
